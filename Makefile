@@ -1,0 +1,59 @@
+# Every target sets up what it needs. `make help` lists them.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+# Two processes suit two cores; `make test JOBS=8` on a larger machine.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv with everything in requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+		echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## run the whole way on real data: ingest, promotion, a hold; ARGS=--exit ends by itself
+	@$(BIN)/workbench demo $(ARGS)
+
+up: $(READY) ## run the embedded stack
+	@$(BIN)/workbench up $(ARGS)
+
+test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+check: $(READY) ## style, types, layers, SQL and tenant context
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	@$(BIN)/python -m pipeline.promote.tenant_lint
+
+format: $(READY) ## rewrite the code in its own style
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/sqlfluff fix --disable-progress-bar dbt
+
+bench: $(READY) ## measure against the limits and print the tables of docs/performance.md
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(READY) ## resolve requirements.lock again from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header \
+		--group dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove .venv and caches, never data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dbt/target dbt/logs
