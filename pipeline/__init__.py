@@ -1,0 +1,1 @@
+"""From acknowledged events to published marts."""

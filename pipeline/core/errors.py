@@ -1,0 +1,76 @@
+"""Errors that people read: each says what happened and, where there is one, the remedy.
+
+WorkbenchError
+├── SettingsError
+├── TenantError
+├── ApiKeyError
+├── DatabaseUnavailable        (retryable)
+├── DeploymentError
+│   └── FingerprintMismatch
+├── PromotionError
+│   └── PromotionRunning       (retryable)
+└── StackError
+    └── StackRunning
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class WorkbenchError(Exception):
+    """Something went wrong in the workbench."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.remedy = remedy
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
+
+class SettingsError(WorkbenchError):
+    """A setting is missing or malformed."""
+
+
+class TenantError(WorkbenchError):
+    """The tenant is unknown, already there, or suspended."""
+
+
+class ApiKeyError(WorkbenchError):
+    """The API key is not valid."""
+
+
+class DatabaseUnavailable(WorkbenchError):
+    """The database cannot be reached or gave up in the middle; nothing of this call is acknowledged."""
+
+    retryable = True
+
+
+class DeploymentError(WorkbenchError):
+    """The database is not deployed, or not to this version."""
+
+
+class FingerprintMismatch(DeploymentError):
+    """Policies, grants, owners or views differ from what this release deployed."""
+
+
+class PromotionError(WorkbenchError):
+    """The promotion failed; readers keep the last published marts."""
+
+
+class PromotionRunning(PromotionError):
+    """Another promotion is running."""
+
+    retryable = True
+
+
+class StackError(WorkbenchError):
+    """The embedded stack cannot start or run."""
+
+
+class StackRunning(StackError):
+    """The embedded stack is already running on this data."""

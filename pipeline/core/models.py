@@ -1,0 +1,62 @@
+"""The control tables that the application reads and writes by row, as SQLModel classes.
+
+The migrations decide what the tables are; a test compares these classes with the migrated database.
+Ledgers and promotions are written set-wise, by named SQL statements beside their owners.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Column, DateTime, ForeignKey, LargeBinary, Text, func
+from sqlmodel import Field, SQLModel
+
+SCHEMA = {"schema": "control"}
+ANY_TYPE = "the only event types allowed; null allows any"
+
+
+def _moment(*, nullable: bool) -> Column[datetime]:
+    default = None if nullable else func.now()
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+class Tenant(SQLModel, table=True):
+    """A customer of the SaaS company; `event_types` None allows any type."""
+
+    __tablename__ = "tenants"
+    __table_args__ = SCHEMA
+
+    tenant_id: str = Field(sa_column=Column(Text, primary_key=True))
+    display_name: str = Field(sa_column=Column(Text, nullable=False))
+    status: str = Field(default="active", sa_column=Column(Text, nullable=False, server_default="active"))
+    event_types: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), comment=ANY_TYPE))
+    created_at: datetime | None = Field(default=None, sa_column=_moment(nullable=False))
+    suspended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class TenantLogin(SQLModel, table=True):
+    """The opaque LOGIN role of a tenant, for people who type SQL."""
+
+    __tablename__ = "tenant_logins"
+    __table_args__ = SCHEMA | {"comment": "which LOGIN role is which tenant; read by control.current_tenant() alone"}
+
+    tenant_id: str = Field(sa_column=Column(Text, ForeignKey(Tenant.tenant_id), primary_key=True))
+    role_name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    created_at: datetime | None = Field(default=None, sa_column=_moment(nullable=False))
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of a tenant; of the secret only its SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = SCHEMA
+
+    tenant_id: str = Field(sa_column=Column(Text, ForeignKey(Tenant.tenant_id), primary_key=True))
+    key_id: str = Field(sa_column=Column(Text, primary_key=True, unique=True))
+    label: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    created_at: datetime | None = Field(default=None, sa_column=_moment(nullable=False))
+    expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))

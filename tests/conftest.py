@@ -1,0 +1,96 @@
+"""Fixtures by outer system: one PostgreSQL cluster per test process, one fresh database per test.
+
+`TEST_DATABASE_URL` (a superuser's address) uses a given server instead of the embedded one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from pipeline.core import deployment
+from pipeline.core.database import Database, connect, with_database
+from pipeline.core.embedded import CONFIGURATION, EmbeddedPostgres
+from pipeline.core.tenants import add_tenant, tenant_login
+from pipeline.promote.deploy import deploy_marts
+from pipeline.promote.marts import read_cached_views, read_marts
+
+DBT_DIR = Path(__file__).parent.parent / "dbt"
+TEMPLATE = "workbench_template"
+# The server may lose a test's data, never a test's truth: durability tests start their own.
+FAST = CONFIGURATION + "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+
+NewTenant = Callable[..., str]
+
+
+def pytest_report_header() -> str:
+    """Say which server the tests talk to."""
+    return f"PostgreSQL: {os.environ.get('TEST_DATABASE_URL', 'embedded')}"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A server's administrator URL; `postgres` is the database to connect to for maintenance."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="workbench-tests-"))
+    server = EmbeddedPostgres(home, configuration=FAST)
+    server.start()
+    deployment.close_maintenance_databases(server.admin_url)
+    yield server.admin_url
+    server.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(cluster: str) -> str:
+    """The name of a deployed database without data, which tests copy."""
+    url = with_database(cluster, TEMPLATE)
+    drop_database(cluster, TEMPLATE)
+    deployment.ensure_database(url)
+    deployment.migrate(
+        Database(admin_url=url),
+        lambda connection: deploy_marts(connection, read_marts(DBT_DIR), read_cached_views(DBT_DIR)),
+    )
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(cluster: str, template: str) -> Iterator[Database]:
+    """A fresh deployed database of this test alone."""
+    name = f"workbench_{secrets.token_hex(6)}"
+    with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    database = Database(admin_url=with_database(cluster, name))
+    with database.connect_admin() as connection:
+        # Copying a database copies its tables, not the privileges on the database itself.
+        connection.execute(deployment.database_grants())
+    yield database
+    drop_database(cluster, name)
+
+
+@pytest.fixture
+def new_tenant(database: Database) -> NewTenant:
+    """Adds tenants and answers their login roles."""
+
+    def add(tenant_id: str, **options: object) -> str:
+        add_tenant(database, tenant_id, **options)  # type: ignore[arg-type]
+        return tenant_login(database, tenant_id)
+
+    return add
+
+
+def drop_database(cluster: str, name: str) -> None:
+    """Drop a database and whoever is connected to it."""
+    with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
