@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from pipeline.core import deployment
@@ -21,6 +22,10 @@ from pipeline.core.embedded import CONFIGURATION, EmbeddedPostgres
 from pipeline.core.tenants import add_tenant, tenant_login
 from pipeline.promote.deploy import deploy_marts
 from pipeline.promote.marts import read_cached_views, read_marts
+
+# A busy machine is not a failure, and a failure must be repeatable elsewhere.
+settings.register_profile("workbench", deadline=None, print_blob=True)
+settings.load_profile("workbench")
 
 DBT_DIR = Path(__file__).parent.parent / "dbt"
 TEMPLATE = "workbench_template"

@@ -1,0 +1,103 @@
+"""Who is asking: exactly one bearer key, turned into a grant.
+
+Every cause of a 401 gets the same body, and the key goes into no message, log or metric. What a
+grant allows is checked here too; how keys are made and stored is `pipeline/core/keys.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+
+import msgspec
+from starlette.requests import Request
+
+from api.refusals import Refusal
+from pipeline.core.errors import ApiKeyError, DatabaseUnavailable
+from pipeline.core.keys import Grant, KeyVerifier
+
+REVOCATION_SECONDS = 5.0
+"""A key that is revoked, or whose tenant is suspended, is refused from this long after, at the latest."""
+UNKNOWN_SECONDS = 1.0
+"""How long a key that was not valid is refused without another look."""
+CACHED_KEYS = 10_000
+KEY_LENGTH = 256
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    asked_at: float
+    lookup: asyncio.Task[Grant | None]
+
+
+class Authenticator:
+    """Looks keys up in a thread and remembers the answers for a few seconds.
+
+    Requests with the same key wait for one lookup. Memory is bounded: beyond CACHED_KEYS the oldest
+    answer goes. Keys are remembered as digests, so that none lies in memory for longer than its request.
+    """
+
+    def __init__(self, keys: KeyVerifier, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._monotonic = monotonic
+        self._entries: dict[bytes, _Entry] = {}
+
+    async def authorize(self, request: Request, scope: str) -> Grant:
+        """The grant of the request's key. Raises Refusal with 401, 403 or 503."""
+        grant = await self._grant(_presented_key(request))
+        if grant is None:
+            raise _unauthorized()
+        if grant.suspended:
+            raise Refusal(403, "tenant_suspended", "The tenant of this key is suspended.")
+        if scope not in grant.scopes:
+            raise Refusal(403, "missing_scope", f"This key does not have the scope {scope!r}.")
+        return grant
+
+    async def _grant(self, presented: str) -> Grant | None:
+        digest = blake2b(presented.encode(), digest_size=16).digest()
+        now = self._monotonic()
+        entry = self._entries.get(digest)
+        if entry is None or now - entry.asked_at >= _lifetime(entry.lookup):
+            entry = _Entry(now, asyncio.create_task(asyncio.to_thread(self._verify, presented)))
+            self._entries.pop(digest, None)
+            if len(self._entries) >= CACHED_KEYS:
+                del self._entries[next(iter(self._entries))]
+            self._entries[digest] = entry
+        try:
+            return await asyncio.shield(entry.lookup)
+        except DatabaseUnavailable as error:
+            raise Refusal(503, "unavailable", "API keys cannot be verified now. Nothing was stored.") from error
+
+    def _verify(self, presented: str) -> Grant | None:
+        try:
+            return self._keys.verify(presented)
+        except ApiKeyError:
+            return None
+
+
+def _lifetime(lookup: asyncio.Task[Grant | None]) -> float:
+    """Seconds from its start for which a lookup is used again; a failed one is not."""
+    if not lookup.done():
+        return REVOCATION_SECONDS
+    if lookup.cancelled() or lookup.exception() is not None:
+        return 0
+    return UNKNOWN_SECONDS if lookup.result() is None else REVOCATION_SECONDS
+
+
+def _presented_key(request: Request) -> str:
+    values = request.headers.getlist("authorization")
+    scheme, _, presented = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    presented = presented.strip()
+    if scheme.lower() != "bearer" or not 0 < len(presented) <= KEY_LENGTH:
+        raise _unauthorized()
+    return presented
+
+
+def _unauthorized() -> Refusal:
+    return Refusal(
+        401,
+        "unauthorized",
+        "Exactly one header 'Authorization: Bearer <key>' with a valid API key is needed.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )

@@ -1,0 +1,1 @@
+"""Handing events over for landing: the port, and its adapters."""

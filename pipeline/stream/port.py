@@ -1,0 +1,50 @@
+"""The port through which accepted events leave the front door.
+
+An adapter answers when the events are durable, not when they are queued: what it returns may be
+acknowledged to the sender. It does not decode, deduplicate or retry; the landing behind it decides
+fates, and the sender retries with the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pipeline.core.errors import WorkbenchError
+from pipeline.core.events import Event, Landed
+
+
+class Overloaded(WorkbenchError):
+    """Too many events wait for landing; none of these was taken, so try again in a moment."""
+
+    retryable = True
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What one landing held, for observers of adapters that land the events of several publishes at once."""
+
+    events: int
+    publishes: int
+    seconds: float
+
+
+class Publisher(Protocol):
+    """Takes events of any tenants and tells the fate of each once it is durable."""
+
+    async def publish(self, events: Sequence[Event]) -> list[Landed]:
+        """The fates, aligned with the events.
+
+        Raises Overloaded, then none was taken; or DatabaseUnavailable, then each may or may not
+        have been stored, and handing it over again under the same id is safe.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return if events can be published now; else raise WorkbenchError with the reason."""
+        ...
+
+    async def close(self) -> None:
+        """Take no more, finish what was taken."""
+        ...
