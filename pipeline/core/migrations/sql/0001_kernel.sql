@@ -237,6 +237,14 @@ create policy reviews on raw.usage_events for select to workbench_steward using 
 create policy lands on raw.dead_letters for insert to workbench_lander with check (true);
 create policy reviews on raw.dead_letters for select to workbench_steward using (true);
 
+-- What analytics.freshness shows a tenant.
+alter table control.promotion_progress enable row level security;
+alter table control.promotion_progress force row level security;
+create policy publishes on control.promotion_progress to workbench_publisher using (true) with check (true);
+create policy reads_all on control.promotion_progress for select to workbench_bi, workbench_steward using (true);
+create policy reads_own_tenant on control.promotion_progress for select to workbench_reader
+    using (tenant_id = (select control.current_tenant()));
+
 -- ------------------------------------------------------------------ grants
 
 revoke all on all functions in schema control from public;
