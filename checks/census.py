@@ -1,0 +1,59 @@
+"""What the gate can see before it judges: every table whole, and how many rows of each tenant.
+
+Rules speak about rows that are there. A missing table, a role from which row security hides rows
+and a tenant without any row are found here, or they would all pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from pipeline.core.errors import PromotionError
+
+TABLES = """
+select
+    name,
+    case
+        when found.oid is null then 'is missing'
+        when not has_table_privilege(found.oid, 'select') then 'may not be read by ' || current_user
+        when row_security_active(found.oid) then 'hides rows from ' || current_user || ' by row security'
+    end as obstacle
+from unnest(%s::text[]) as wanted (name)
+cross join lateral (select to_regclass(format('candidate.%%I', name)) as oid) as found
+"""
+
+COUNT = """
+select opened.tenant_id, opened.raw_rows, count(fact.tenant_id)
+from control.promotion_tenants as opened
+left join candidate.fct_usage_events as fact on fact.tenant_id = opened.tenant_id
+where opened.promotion_id = %s
+group by opened.tenant_id, opened.raw_rows
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What there is of a tenant: raw rows that the promotion took up, and facts in the candidate."""
+
+    raw_rows: int
+    fact_rows: int
+
+
+class Blind(PromotionError):
+    """The gate cannot see the candidate whole."""
+
+
+def require_whole(connection: psycopg.Connection, tables: Sequence[str]) -> None:
+    """Raise Blind, naming the first candidate table that is missing or cannot be seen whole."""
+    for name, obstacle in connection.execute(TABLES, (list(tables),)):
+        if obstacle is not None:
+            raise Blind(f"candidate.{name} {obstacle}")
+
+
+def take_census(connection: psycopg.Connection, promotion_id: int) -> Mapping[str, Seen]:
+    """Count, in one query, what there is of each tenant of the promotion."""
+    rows = connection.execute(COUNT, (promotion_id,))
+    return {tenant: Seen(raw_rows=raw_rows, fact_rows=fact_rows) for tenant, raw_rows, fact_rows in rows}
