@@ -1,0 +1,142 @@
+"""Arrivals: the batch inside the database, in a temporary table that is empty again after each transaction.
+
+The table has the column types of `raw.usage_events`, so whatever PostgreSQL refuses of an event it
+refuses here, where a savepoint undoes it and no lock is held yet. COPY cannot write to the raw
+table itself: it does not work under row security, which the lander is subject to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import errors
+
+from pipeline.core.events import Event
+from pipeline.land.bisection import isolate
+
+# The comparison probes the key, whatever the planner believes about sizes: statistics lag behind a
+# fast load, and one plan that reads the whole raw table would hold all landing up. Without JIT,
+# since the older servers price a forbidden plan so high that they would compile the statement.
+PROBE_KEYS = """
+set jit = off;
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off
+"""
+
+CREATE_ARRIVALS = """
+create temporary table arrivals on commit delete rows as
+select
+    0 as position,
+    tenant_id,
+    event_id,
+    event_type,
+    occurred_at,
+    received_at,
+    user_id,
+    session_id,
+    properties,
+    payload_hash
+from raw.usage_events
+with no data
+"""
+
+COPY_ARRIVALS = "copy pg_temp.arrivals from stdin (format binary)"
+# How each value goes over the wire. JSONB travels as text behind its version, which is bytes as
+# they are to us: they come encoded.
+WIRE_TYPES = ("int4", "text", "uuid", "text", "timestamptz", "timestamptz", "text", "text", "bytea", "bytea")
+JSONB_VERSION = b"\x01"
+
+# Sorted, so that landers with keys in common wait for each other instead of deadlocking, and so that
+# neighbours go to the same index page. Of several arrivals with one key the first is stored.
+STORE_ARRIVALS = """
+with stored as (
+    insert into raw.usage_events (
+        tenant_id, event_id, event_type, occurred_at, received_at,
+        user_id, session_id, properties, payload_hash
+    )
+    select
+        tenant_id, event_id, event_type, occurred_at, received_at,
+        user_id, session_id, properties, payload_hash
+    from pg_temp.arrivals
+    order by tenant_id, event_id, position
+    on conflict (tenant_id, event_id) do nothing
+    returning tenant_id
+)
+select tenant_id, count(*) from stored group by tenant_id
+"""
+
+# A statement of its own: its snapshot sees what concurrent landers committed while the insert waited.
+FIND_TAKEN = """
+select position, stored_hash
+from (
+    select
+        a.position,
+        e.payload_hash as stored_hash,
+        e.landed_xid = pg_current_xact_id() as landed_now,
+        row_number() over (partition by a.tenant_id, a.event_id order by a.position) as turn
+    from pg_temp.arrivals as a
+    inner join raw.usage_events as e using (tenant_id, event_id)
+) as met
+where not (landed_now and turn = 1)
+order by position
+"""
+
+# What PostgreSQL, or the encoding on the way to it, refuses because of the values themselves.
+REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, UnicodeEncodeError)
+
+
+def prepare(connection: psycopg.Connection) -> None:
+    """Make a new connection ready for batches."""
+    connection.execute(PROBE_KEYS)
+    connection.execute(CREATE_ARRIVALS)
+
+
+def stage(connection: psycopg.Connection, events: Sequence[Event], positions: Sequence[int]) -> dict[int, str]:
+    """Copy the events at these positions into the database; returns why it refused some, by position."""
+
+    def attempt(some: Sequence[int]) -> None:
+        with connection.transaction():
+            _copy(connection, events, some)
+
+    refused = isolate(positions, attempt, REFUSALS) if positions else []
+    return {position: _reason(refusal) for position, refusal in refused}
+
+
+def store(connection: psycopg.Connection) -> dict[str, int]:
+    """Insert the staged arrivals whose keys are free; returns how many rows, by tenant."""
+    return dict(connection.execute(STORE_ARRIVALS).fetchall())
+
+
+def find_taken(connection: psycopg.Connection) -> dict[int, bytes]:
+    """The staged arrivals that `store` left out: the payload hash that is stored under their key, by position."""
+    return dict(connection.execute(FIND_TAKEN).fetchall())
+
+
+def _copy(connection: psycopg.Connection, events: Sequence[Event], positions: Sequence[int]) -> None:
+    with connection.cursor().copy(COPY_ARRIVALS) as copy:
+        copy.set_types(WIRE_TYPES)
+        for position in positions:
+            event = events[position]
+            copy.write_row(
+                (
+                    position,
+                    event.tenant_id,
+                    event.event_id,
+                    event.event_type,
+                    event.occurred_at,
+                    event.received_at,
+                    event.user_id,
+                    event.session_id,
+                    JSONB_VERSION + event.properties,
+                    event.payload_hash,
+                )
+            )
+
+
+def _reason(refusal: Exception) -> str:
+    """The kind of the refusal: its message may repeat what was sent."""
+    if isinstance(refusal, psycopg.Error):
+        return f"PostgreSQL refuses the event: {type(refusal).__name__} ({refusal.sqlstate or 'no SQLSTATE'})"
+    return "the event holds text that has no UTF-8 form"
