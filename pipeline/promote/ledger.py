@@ -1,0 +1,185 @@
+"""The ledger of promotions: control.promotions and what hangs on it. All its statements are here.
+
+It begins no transaction but for its own notes of a failure: the steps of the promotion do.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pipeline.core.errors import PromotionError
+from pipeline.core.verdicts import Finding, Report
+from pipeline.promote.promotion import Plan, PromotionState
+
+ENDED_WITHOUT_A_WORD = "ended without a word: its process was killed, or lost the database"
+LONGEST_ERROR = 4000
+
+# Whoever holds the lock knows that no other promotion is alive.
+TAKE_OVER = """
+update control.promotions
+set state = 'failed', finished_at = clock_timestamp(), error = %s
+where state in ('planned', 'built', 'judged')
+"""
+
+RUNNING = """
+select promotion_id, started_at from control.promotions
+where state in ('planned', 'built', 'judged')
+order by promotion_id desc
+limit 1
+"""
+
+# Every transaction below a snapshot's xmin has ended, so rows landed below it cannot become more.
+BEGIN = """
+insert into control.promotions (full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint)
+values (
+    %(full_refresh)s, %(tenants)s, pg_snapshot_xmin(pg_current_snapshot()), %(as_of)s, %(models_fingerprint)s
+)
+returning promotion_id
+"""
+
+END_WITHOUT_NEWS = """
+update control.promotions set state = 'nothing_new', finished_at = clock_timestamp() where promotion_id = %s
+"""
+
+ADVANCE = """
+update control.promotions set state = %(to)s where promotion_id = %(promotion)s and state = %(expected)s
+"""
+
+FAIL = """
+update control.promotions set state = 'failed', finished_at = clock_timestamp(), error = %(error)s
+where promotion_id = %(promotion)s and state in ('planned', 'built', 'judged')
+"""
+
+RECORD_VERDICTS = """
+update control.promotion_tenants as t set verdict = v.verdict
+from unnest(%(tenants)s::text[], %(verdicts)s::text[]) as v (tenant_id, verdict)
+where t.promotion_id = %(promotion)s and t.tenant_id = v.tenant_id
+"""
+
+RECORD_FINDING = """
+insert into control.check_results
+    (tenant_id, promotion_id, boundary, rule, severity, outcome, failing_rows, detail, samples)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+# In a REPEATABLE READ transaction the row lock fails if somebody else has touched the row since.
+CLAIM = """
+select p.state = 'judged' and not exists (
+    select from control.promotions as newer where newer.promotion_id > p.promotion_id
+)
+from control.promotions as p
+where p.promotion_id = %s
+for update
+"""
+
+RECORD_PROGRESS = """
+insert into control.promotion_progress (tenant_id, promoted_xid, promotion_id, as_of, models_fingerprint)
+select t.tenant_id, p.bound_xid, p.promotion_id, p.as_of, p.models_fingerprint
+from control.promotions as p
+inner join control.promotion_tenants as t using (promotion_id)
+where p.promotion_id = %(promotion)s and t.verdict = 'passed'
+on conflict (tenant_id) do update set
+    promoted_xid = excluded.promoted_xid,
+    promotion_id = excluded.promotion_id,
+    as_of = excluded.as_of,
+    models_fingerprint = excluded.models_fingerprint
+"""
+
+RECORD_PROMOTED = """
+update control.promotion_tenants set promoted = true where promotion_id = %(promotion)s and verdict = 'passed'
+"""
+
+RECORD_PUBLISHED = """
+update control.promotions
+set state = 'published', finished_at = clock_timestamp(), rows_written = %(written)s, rows_deleted = %(deleted)s
+where promotion_id = %(promotion)s
+"""
+
+
+def take_over(connection: psycopg.Connection) -> None:
+    """Close the promotions of processes that are gone; call it with the lock held."""
+    connection.execute(TAKE_OVER, (ENDED_WITHOUT_A_WORD,))
+
+
+def describe_running(connection: psycopg.Connection) -> str:
+    """The promotion under way, by id and since when, as a sentence's subject."""
+    row = connection.execute(RUNNING).fetchone()
+    return f"Promotion {row[0]}, since {row[1]:%Y-%m-%d %H:%M:%S} UTC," if row else "Another promotion"
+
+
+def begin(
+    connection: psycopg.Connection,
+    *,
+    tenants: list[str] | None,
+    full_refresh: bool,
+    as_of: datetime,
+    models_fingerprint: str,
+) -> int:
+    """Enter a promotion with its bound; answers its id."""
+    values = {
+        "tenants": tenants,
+        "full_refresh": full_refresh,
+        "as_of": as_of,
+        "models_fingerprint": models_fingerprint,
+    }
+    row = connection.execute(BEGIN, values).fetchone()
+    if row is None:
+        raise PromotionError("The ledger took no new promotion.")
+    return int(row[0])
+
+
+def end_without_news(connection: psycopg.Connection, promotion_id: int) -> None:
+    """Close a promotion that found nothing to do."""
+    connection.execute(END_WITHOUT_NEWS, (promotion_id,))
+
+
+def advance(connection: psycopg.Connection, promotion_id: int, expected: PromotionState, to: PromotionState) -> None:
+    """Move a promotion on. Raises PromotionError if it is not in the state expected: another took it over."""
+    values = {"promotion": promotion_id, "expected": expected, "to": to}
+    if connection.execute(ADVANCE, values).rowcount != 1:
+        raise _lost(promotion_id)
+
+
+def fail(connection: psycopg.Connection, promotion_id: int, error: str) -> None:
+    """Close a promotion with what went wrong."""
+    connection.execute(FAIL, {"promotion": promotion_id, "error": error[:LONGEST_ERROR]})
+
+
+def record_verdicts(connection: psycopg.Connection, promotion_id: int, report: Report) -> None:
+    """Enter a verdict per tenant, and what did not pass."""
+    verdicts = {"tenants": list(report.verdicts), "verdicts": [state.value for state in report.verdicts.values()]}
+    connection.execute(RECORD_VERDICTS, verdicts | {"promotion": promotion_id})
+    rows = [
+        (f.tenant_id, promotion_id, f.boundary, f.rule, f.severity, f.outcome, f.failing_rows, f.detail, _json(f))
+        for f in report.findings
+    ]
+    connection.cursor().executemany(RECORD_FINDING, rows)
+
+
+def claim(connection: psycopg.Connection, promotion_id: int) -> None:
+    """Lock the promotion in the publishing transaction. Raises PromotionError unless it is judged and the newest."""
+    row = connection.execute(CLAIM, (promotion_id,)).fetchone()
+    if row is None or not row[0]:
+        raise _lost(promotion_id)
+
+
+def record_published(connection: psycopg.Connection, plan: Plan, *, written: int, deleted: int) -> None:
+    """Move the passed tenants' progress to the bound and close the promotion, in the publishing transaction."""
+    values = {"promotion": plan.promotion_id, "written": written, "deleted": deleted}
+    for statement in (RECORD_PROGRESS, RECORD_PROMOTED, RECORD_PUBLISHED):
+        connection.execute(statement, values)
+
+
+def _json(finding: Finding) -> Jsonb:
+    return Jsonb(finding.samples, dumps=lambda samples: msgspec.json.encode(samples, enc_hook=str))
+
+
+def _lost(promotion_id: int) -> PromotionError:
+    return PromotionError(
+        f"Promotion {promotion_id} is no longer the one under way: another has taken over.",
+        remedy="`workbench status` shows the latest; nothing of this one was published.",
+    )
