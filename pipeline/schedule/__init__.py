@@ -1,0 +1,1 @@
+"""When promotions run in the embedded mode."""

@@ -1,0 +1,1 @@
+"""The command line, which is also the composition root of every process."""

@@ -1,0 +1,129 @@
+"""`workbench promote`: check what arrived, and publish what passes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.core.clock import utc_now
+from workbench.cli.context import DBT_DIR, open_database, read_settings
+from workbench.cli.output import JsonFlag, Row, count, errors, note, print_json, print_rows, say, text
+
+if TYPE_CHECKING:
+    from pipeline.core.database import Database
+    from pipeline.promote.promoter import Promoter
+    from pipeline.promote.promotion import Hold, Promotion
+
+TENANTS_HELD = 3
+PARSED = "dbt"
+"""The folder in the home folder where dbt keeps what it parsed."""
+MOST_SHOWN, MOST_REASONS = 50, 3
+WITHOUT_FINDING = {
+    "empty": "events are waiting, but the candidate holds none of them",
+    "unseen": "the checks' answer does not mention this tenant",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `promote` command."""
+    app.command("promote")(run)
+
+
+def build_promoter(database: Database, *, parsed_dir: Path | None = None) -> Promoter:
+    """The promotion with Great Expectations as its gate: what every process that promotes runs.
+
+    `parsed_dir` is where a process that promotes once leaves what dbt parsed to the next.
+    """
+    from checks.gate import ExpectationsGate
+    from pipeline.core.database import ServiceRole
+    from pipeline.promote.promoter import Promoter
+
+    # dbt opens the root logger, to which Great Expectations would tell of its temporary folders.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    gate = ExpectationsGate(database.url(ServiceRole.PUBLISHER))
+    return Promoter(database=database, gate=gate, dbt_dir=DBT_DIR, clock=utc_now, parsed_dir=parsed_dir)
+
+
+def run(
+    tenant: Annotated[
+        list[str] | None, typer.Option(metavar="TENANT", help="Only this tenant; repeat it for more. Without it, all.")
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild the marts from all raw data, not from what is new.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Promote what arrived: build candidates, check them, publish what passes.
+
+    Every tenant is judged for itself. One whose data fails is held: its marts
+    stay as they were, its events stay pending and are tried again by the next
+    promotion. Readers see all marts change in one moment, or none.
+
+    Exit codes: 0 published or nothing new, 3 done but tenants are held, 1 failed
+    (nothing changed).
+
+    Examples:
+      workbench promote
+      workbench promote --tenant acme --tenant initech
+      workbench promote --full-refresh --json
+
+    Next: `workbench status` for the whole picture, `workbench sql` to read.
+    """
+    settings = read_settings()
+    with open_database(settings) as database, errors.status("Promoting"):
+        promoter = build_promoter(database, parsed_dir=settings.home / PARSED)
+        promotion = promoter.promote(tenants=tenant or None, full_refresh=full_refresh, progress=note)
+    if as_json:
+        print_json(promotion)
+    else:
+        print_promotion(promotion)
+    if promotion.held:
+        raise typer.Exit(TENANTS_HELD)
+
+
+def print_promotion(promotion: Promotion) -> None:
+    """A promotion for people: what is in the marts now, what is held back and why."""
+    say(_headline(promotion))
+    if promotion.promoted:
+        heaviest = sorted(promotion.promoted.items(), key=lambda item: (-item[1], item[0]))
+        print_rows([{"tenant": name, "events": rows} for name, rows in heaviest[:MOST_SHOWN]], title="Promoted")
+        if len(heaviest) > MOST_SHOWN:
+            say(f"... and {len(heaviest) - MOST_SHOWN:,} more: --json lists them all.")
+    marts = [
+        {"mart": mart, "rows written": written, "rows deleted": promotion.rows_deleted.get(mart, 0)}
+        for mart, written in promotion.rows_written.items()
+    ]
+    if marts:
+        print_rows(marts, title="Marts")
+    if promotion.held:
+        print_rows([row for name, hold in promotion.held.items() for row in _reasons(name, hold)], title="Held")
+        note("Held tenants keep their last good marts; their events are tried again by the next promotion.")
+    for warning in promotion.warnings:
+        note(f"Warning: {warning}")
+
+
+def _headline(promotion: Promotion) -> str:
+    if not promotion.promoted and not promotion.held:
+        return f"Promotion {promotion.id}: nothing new to promote."
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in promotion.seconds.items())
+    return (
+        f"Promotion {promotion.id} {promotion.state}, as of {text(promotion.as_of)}: "
+        f"{count(sum(promotion.promoted.values()), 'event')} of {count(len(promotion.promoted), 'tenant')} promoted, "
+        f"{count(len(promotion.held), 'tenant')} held ({steps})."
+    )
+
+
+def _reasons(tenant_id: str, hold: Hold) -> Iterator[Row]:
+    """A line for each of the heaviest rules that hold the tenant, or for the verdict alone."""
+    stops = [finding for finding in hold.findings if finding.severity == "stop" or finding.outcome == "errored"]
+    heaviest = sorted(stops, key=lambda finding: -finding.failing_rows)[:MOST_REASONS]
+    row = {"tenant": tenant_id, "verdict": hold.state.value, "events": hold.raw_rows}
+    if not heaviest:
+        yield row | {"rule": "", "failing rows": None, "why": WITHOUT_FINDING.get(hold.state.value, "")}
+    for finding in heaviest:
+        rule = f"{finding.boundary}: {finding.rule}"
+        yield row | {"rule": rule, "failing rows": finding.failing_rows, "why": finding.detail}

@@ -1,0 +1,59 @@
+"""What a long-lived process needs around its work: logs, an ending, and the database.
+
+A supervised process is a child of `workbench up`, which has deployed the database already; it ends
+with its parent, by whatever means the parent ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.context import open_database
+from workbench.cli.signals import Ending
+
+if TYPE_CHECKING:
+    from pipeline.core.database import Database
+    from pipeline.core.settings import Settings
+
+ORPHAN_GRACE_SECONDS = 8.0
+OURS = ("api", "checks", "pipeline", "workbench", "uvicorn.error")
+"""Loggers that follow WORKBENCH_LOG_LEVEL; of others, warnings."""
+
+SupervisedFlag = Annotated[bool, typer.Option("--supervised", hidden=True)]
+
+
+@contextmanager
+def service(settings: Settings, *, supervised: bool) -> Iterator[tuple[Database, Ending]]:
+    """The database, and the ending to wait for, of a process that runs until it is told to end."""
+    _start_logging(settings.log_level)
+    ending = Ending()
+    ending.install()
+    if supervised:
+        ending.end_with_input(ORPHAN_GRACE_SECONDS)
+    with _database(settings, supervised) as database:
+        yield database, ending
+
+
+@contextmanager
+def _database(settings: Settings, supervised: bool) -> Iterator[Database]:
+    if settings.database_url or not supervised:
+        with open_database(settings) as database:
+            yield database
+        return
+    from pipeline.core.database import Database
+    from pipeline.core.embedded import EmbeddedPostgres
+
+    # Deploying again would take locks on marts that a promotion may be writing.
+    with EmbeddedPostgres(settings.home) as server:
+        yield Database(admin_url=server.admin_url)
+
+
+def _start_logging(level: str) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in OURS:
+        logging.getLogger(name).setLevel(level.upper())

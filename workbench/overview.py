@@ -1,0 +1,178 @@
+"""What became of every event, per tenant, and how the last promotion went; read as the steward.
+
+All figures are of one snapshot, so they add up while events arrive. It only reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline.core.database import Database, ServiceRole
+
+
+class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One tenant's events by their fate, and where it stands."""
+
+    tenant_id: str
+    status: str
+    """active, suspended, or unknown: events arrived for a tenant that was never added."""
+    accepted: int
+    stored: int
+    duplicate: int
+    dead_lettered: int
+    in_flight: int
+    """Accepted, but nothing else known yet: 0 by construction where the API itself lands."""
+    pending: int
+    """Stored, but not in the marts yet."""
+    as_of: datetime | None
+    """Up to when the marts hold what was landed; None before the first promotion."""
+    held: str | None
+    """The verdict that holds the tenant back, or None."""
+    held_by: int | None
+    """The promotion that gave this verdict."""
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """The same figures over all tenants."""
+
+    accepted: int
+    stored: int
+    duplicate: int
+    dead_lettered: int
+    in_flight: int
+    pending: int
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that holds a tenant, and the promotion in which it did."""
+
+    tenant_id: str
+    promotion_id: int
+    boundary: str
+    rule: str
+    outcome: str
+    failing_rows: int
+    detail: str
+
+
+class LastPromotion(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest promotion that was begun, whatever became of it; `promoted` and `held` count tenants."""
+
+    promotion_id: int
+    state: str
+    full_refresh: bool
+    as_of: datetime
+    started_at: datetime
+    finished_at: datetime | None
+    promoted: int
+    held: int
+    rows_written: int
+    rows_deleted: int
+    error: str | None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer; `reasons` are of the tenants held now, the heaviest first within a tenant."""
+
+    tenants: Sequence[TenantStatus]
+    total: Total
+    last_promotion: LastPromotion | None
+    reasons: Sequence[Reason]
+
+
+# A tenant is held by its own newest verdict: a promotion for a choice of tenants says nothing of the
+# rest. Pending rows are counted by the index (tenant_id, landed_xid) above what is promoted.
+TENANTS = """
+with ingest as (
+    select
+        tenant_id,
+        sum(accepted)::bigint as accepted,
+        sum(stored)::bigint as stored,
+        sum(duplicate)::bigint as duplicate,
+        sum(dead_lettered)::bigint as dead_lettered
+    from control.ingest_ledger
+    group by tenant_id
+)
+
+select
+    tenant_id,
+    coalesce(t.status, 'unknown') as status,
+    coalesce(i.accepted, 0) as accepted,
+    coalesce(i.stored, 0) as stored,
+    coalesce(i.duplicate, 0) as duplicate,
+    coalesce(i.dead_lettered, 0) as dead_lettered,
+    coalesce(i.accepted - i.stored - i.duplicate - i.dead_lettered, 0) as in_flight,
+    pending.events as pending,
+    p.as_of,
+    case when v.verdict <> 'passed' then v.verdict end as held,
+    case when v.verdict <> 'passed' then v.promotion_id end as held_by
+from control.tenants as t
+full join ingest as i using (tenant_id)
+left join control.promotion_progress as p using (tenant_id)
+left join lateral (
+    select pt.promotion_id, pt.verdict
+    from control.promotion_tenants as pt
+    where pt.tenant_id = t.tenant_id and pt.verdict is not null
+    order by pt.promotion_id desc
+    limit 1
+) as v on true
+cross join lateral (
+    select count(*) as events
+    from raw.usage_events as e
+    where e.tenant_id = coalesce(t.tenant_id, i.tenant_id) and e.landed_xid >= coalesce(p.promoted_xid, '0')
+) as pending
+order by tenant_id
+"""
+
+LAST_PROMOTION = """
+select
+    p.promotion_id,
+    p.state,
+    p.full_refresh,
+    p.as_of,
+    p.started_at,
+    p.finished_at,
+    t.promoted,
+    t.held,
+    p.rows_written,
+    p.rows_deleted,
+    p.error
+from control.promotions as p
+cross join lateral (
+    select count(*) filter (where promoted) as promoted, count(*) filter (where verdict <> 'passed') as held
+    from control.promotion_tenants
+    where promotion_id = p.promotion_id
+) as t
+order by p.promotion_id desc
+limit 1
+"""
+
+REASONS = """
+select c.tenant_id, c.promotion_id, c.boundary, c.rule, c.outcome, c.failing_rows, c.detail
+from unnest(%(tenants)s::text[], %(promotions)s::bigint[]) as h (tenant_id, promotion_id)
+inner join control.check_results as c using (tenant_id, promotion_id)
+where c.severity = 'stop' or c.outcome = 'errored'
+order by c.tenant_id, c.failing_rows desc, c.boundary, c.rule
+"""
+
+
+def read_overview(database: Database) -> Overview:
+    """The state of all tenants and of the last promotion. Raises DatabaseUnavailable."""
+    with database.connect(ServiceRole.STEWARD, application="workbench_status") as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        tenants = connection.cursor(row_factory=class_row(TenantStatus)).execute(TENANTS).fetchall()
+        last = connection.cursor(row_factory=class_row(LastPromotion)).execute(LAST_PROMOTION).fetchone()
+        held = [(tenant.tenant_id, tenant.held_by) for tenant in tenants if tenant.held]
+        values = {"tenants": [tenant_id for tenant_id, _ in held], "promotions": [by for _, by in held]}
+        reasons = connection.cursor(row_factory=class_row(Reason)).execute(REASONS, values).fetchall()
+    return Overview(tenants=tenants, total=_total(tenants), last_promotion=last, reasons=reasons)
+
+
+def _total(tenants: Sequence[TenantStatus]) -> Total:
+    return Total(**{name: sum(getattr(tenant, name) for tenant in tenants) for name in Total.__struct_fields__})
