@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench lock clean
+.PHONY: help setup demo up test chaos check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ up: $(READY) ## run the embedded stack
 
 test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+chaos: $(READY) ## kill -9 of every process, 34 times during an import; ARGS="--seed 7" repeats the choices
+	@$(BIN)/pytest tests/acceptance/test_kill_nine.py --kills 34 --timeout 1800 -rP $(ARGS)
 
 check: $(READY) ## style, types, layers, SQL and tenant context
 	@$(BIN)/ruff check .
