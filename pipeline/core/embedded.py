@@ -76,7 +76,7 @@ class EmbeddedPostgres:
         self._held = (self._home / "postgres.users").open("ab")
         with self._starting():
             fcntl.flock(self._held, fcntl.LOCK_SH)
-            self.ensure_running()
+            self._ensure_running()
 
     def stop(self) -> None:
         """Let go of the server; the last one to do so stops it."""
@@ -96,6 +96,10 @@ class EmbeddedPostgres:
 
     def ensure_running(self) -> None:
         """Start the server if its process is gone; does nothing while it runs."""
+        with self._starting():
+            self._ensure_running()
+
+    def _ensure_running(self) -> None:
         server = get_server(self._data, start=False, cleanup_mode=None)
         server.ensure_pgdata_inited()
         self._user, self._bin = server.system_user, server.bin_path

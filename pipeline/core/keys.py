@@ -1,4 +1,4 @@
-"""API keys: minted once, kept as hashes, verified on every request.
+"""API keys: what one looks like, and what it opens. Making and revoking them is in `key_register.py`.
 
 A key reads `wb_<type>_<key id>_<secret><checksum>`: the type tells people and secret scanners what
 it opens, the checksum (CRC-32 in base 62 over all before it) rejects typing errors without a look
@@ -14,24 +14,14 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
-from sqlmodel import select
 
-from pipeline.core.clock import utc_now
-from pipeline.core.database import Database
 from pipeline.core.errors import ApiKeyError, DatabaseUnavailable
-from pipeline.core.models import ApiKey
-from pipeline.core.sessions import admin_session
-from pipeline.core.tenants import get_tenant
 
-SCOPES = ("ingest", "read")
-LIVE_KEYS_PER_TENANT = 2
 ALPHABET = string.digits + string.ascii_letters
 FORMAT = re.compile(r"(wb_(?:ingest|read|full)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32}))([0-9A-Za-z]{6})")
 
@@ -96,72 +86,6 @@ class KeyDirectory:
         )
 
 
-def create_key(
-    database: Database,
-    tenant_id: str,
-    *,
-    scopes: Sequence[str] = ("ingest",),
-    label: str = "",
-    expires_at: datetime | None = None,
-) -> str:
-    """Mint a key and return it, the only time that it can be seen.
-
-    Raises TenantError for an unknown tenant, and ApiKeyError for an unknown scope or while the
-    tenant has two live keys: two are what a rotation needs, more are keys that nobody watches.
-    """
-    if not scopes or set(scopes) - set(SCOPES):
-        raise ApiKeyError(f"A key's scopes are out of {', '.join(SCOPES)}.")
-    with admin_session(database) as session:
-        get_tenant(session, tenant_id)
-        live = [key for key in session.exec(select(ApiKey).where(ApiKey.tenant_id == tenant_id)) if is_live(key)]
-        if len(live) >= LIVE_KEYS_PER_TENANT:
-            raise ApiKeyError(
-                f"Tenant {tenant_id} has {len(live)} live keys already.",
-                remedy=f"Revoke one first: workbench keys revoke {live[0].key_id}.",
-            )
-        kind = scopes[0] if len(set(scopes)) == 1 else "full"
-        key_id, secret = _random(12), _random(32)
-        body = f"wb_{kind}_{key_id}_{secret}"
-        session.add(
-            ApiKey(
-                tenant_id=tenant_id,
-                key_id=key_id,
-                label=label,
-                secret_hash=_hash(secret),
-                scopes=sorted(set(scopes)),
-                expires_at=expires_at,
-            )
-        )
-        session.commit()
-        return body + checksum(body)
-
-
-def list_keys(database: Database, tenant_id: str | None = None) -> list[ApiKey]:
-    """All keys, or those of a tenant, in the order of their making; the secret is in none of them."""
-    query = select(ApiKey).order_by(ApiKey.tenant_id, ApiKey.created_at)  # type: ignore[arg-type]
-    with admin_session(database) as session:
-        if tenant_id is not None:
-            get_tenant(session, tenant_id)
-            query = query.where(ApiKey.tenant_id == tenant_id)
-        return list(session.exec(query))
-
-
-def revoke_key(database: Database, key_id: str) -> ApiKey:
-    """Revoke a key for good. Raises ApiKeyError if there is none of that id."""
-    with admin_session(database) as session:
-        key = session.exec(select(ApiKey).where(ApiKey.key_id == key_id)).one_or_none()
-        if key is None:
-            raise ApiKeyError(f"There is no key {key_id}.", remedy="`workbench keys list` shows them.")
-        key.revoked_at = key.revoked_at or utc_now()
-        session.commit()
-        return key
-
-
-def is_live(key: ApiKey) -> bool:
-    """Whether the key still opens anything."""
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > utc_now())
-
-
 def checksum(body: str) -> str:
     """CRC-32 of the key's body as six base-62 digits."""
     value, digits = zlib.crc32(body.encode()), ""
@@ -171,9 +95,17 @@ def checksum(body: str) -> str:
     return digits
 
 
+def mint(kind: str, key_id: str) -> tuple[str, bytes]:
+    """A new key of a type, and the hash of its secret, which is all that is kept of it."""
+    secret = random_text(32)
+    body = f"wb_{kind}_{key_id}_{secret}"
+    return body + checksum(body), _hash(secret)
+
+
+def random_text(length: int) -> str:
+    """Random base-62 characters, fit for a secret."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
 def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from pipeline.core.database import Database, connect
+from pipeline.core.errors import DatabaseUnavailable
 
 
 @contextmanager
@@ -20,8 +22,11 @@ def admin_session(database: Database) -> Iterator[Session]:
         creator=lambda: connect(database.admin_url, application="workbench_admin"),
         poolclass=NullPool,
     )
-    with Session(engine, expire_on_commit=False) as session:
-        yield session
+    try:
+        with Session(engine, expire_on_commit=False) as session:
+            yield session
+    except (OperationalError, psycopg.OperationalError) as error:
+        raise DatabaseUnavailable("The database went away in the middle of this; nothing of it is kept.") from error
 
 
 def driver(session: Session) -> psycopg.Connection:

@@ -22,7 +22,7 @@ import pytest
 
 from pipeline.core.database import Database, ServiceRole, connect
 from pipeline.core.errors import DatabaseUnavailable
-from pipeline.core.keys import create_key
+from pipeline.core.key_register import create_key
 from pipeline.core.tenants import add_tenant, tenant_login
 from tests.acceptance.killing import Killer, plan, wait_for
 from tests.acceptance.stack import UserStack

@@ -85,6 +85,7 @@ def run(
             logbook.aloud = True
             say("The stack goes on; Ctrl-C ends it, the data stays.")
             wait_for_interrupt()
+            note("Ending ...")
 
 
 def _start(settings: Settings, logbook: Logbook) -> AbstractContextManager[RunningStack]:

@@ -56,7 +56,7 @@ def create(
     Next: send an event with the command printed beside the key, then run
     `workbench promote`.
     """
-    from pipeline.core.keys import create_key
+    from pipeline.core.key_register import create_key
 
     settings, scopes = read_settings(), scope or [Scope.INGEST]
     expires_at = None if expires_in_days is None else utc_now() + timedelta(days=expires_in_days)
@@ -84,7 +84,7 @@ def show(
       workbench keys list
       workbench keys list --tenant acme --json
     """
-    from pipeline.core.keys import list_keys
+    from pipeline.core.key_register import list_keys
 
     with open_database(read_settings()) as database:
         rows = [_row(key) for key in list_keys(database, tenant)]
@@ -103,7 +103,7 @@ def revoke(
     Example:
       workbench keys revoke 4fQ81kTz0aXc
     """
-    from pipeline.core.keys import revoke_key
+    from pipeline.core.key_register import revoke_key
 
     with open_database(read_settings()) as database:
         key = revoke_key(database, key_id)
@@ -111,7 +111,7 @@ def revoke(
 
 
 def _row(key: ApiKey) -> Row:
-    from pipeline.core.keys import is_live
+    from pipeline.core.key_register import is_live
 
     state = "live" if is_live(key) else "revoked" if key.revoked_at else "expired"
     return {

@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import psycopg
-import sqlalchemy.exc
 
 from pipeline.core.clock import utc_now
 from pipeline.core.database import Database, connect
 from pipeline.core.errors import DatabaseUnavailable, TenantError
-from pipeline.core.keys import create_key, is_live, list_keys, revoke_key
+from pipeline.core.key_register import create_key, is_live, list_keys, revoke_key
 from pipeline.core.tenants import add_tenant, list_tenants
 
 LABEL = "import"
@@ -91,7 +90,7 @@ def _told_if_away() -> Iterator[None]:
     """A connection that breaks in the middle is DatabaseUnavailable too."""
     try:
         yield
-    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+    except psycopg.OperationalError as error:
         raise DatabaseUnavailable("The database went away while keys were made or revoked.") from error
 
 

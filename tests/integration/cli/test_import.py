@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.database import Database
-from pipeline.core.keys import create_key, is_live, list_keys
+from pipeline.core.key_register import create_key, is_live, list_keys
 from tests.command_line import CommandLine
 from workbench.importing.client import EventsClient, Verdict
 

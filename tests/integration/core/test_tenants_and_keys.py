@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from pipeline.core import keys, tenants
+from pipeline.core import key_register, keys, tenants
 from pipeline.core.clock import utc_now
 from pipeline.core.database import Database, ServiceRole, connect
 from pipeline.core.errors import ApiKeyError, DatabaseUnavailable, TenantError
@@ -23,15 +23,15 @@ def directory(database: Database) -> Iterator[keys.KeyDirectory]:
 
 def test_a_key_opens_what_it_was_made_for(database: Database, directory: keys.KeyDirectory) -> None:
     tenants.add_tenant(database, "acme", event_types=["page_view"])
-    grant = directory.verify(keys.create_key(database, "acme", scopes=["ingest"]))
+    grant = directory.verify(key_register.create_key(database, "acme", scopes=["ingest"]))
     assert (grant.tenant_id, grant.scopes, grant.suspended) == ("acme", frozenset({"ingest"}), False)
     assert grant.allowed_types == frozenset({"page_view"})
 
 
 def test_every_wrong_key_gets_the_same_answer(database: Database, directory: keys.KeyDirectory) -> None:
     tenants.add_tenant(database, "acme")
-    good = keys.create_key(database, "acme")
-    expired = keys.create_key(database, "acme", expires_at=utc_now() - timedelta(seconds=1))
+    good = key_register.create_key(database, "acme")
+    expired = key_register.create_key(database, "acme", expires_at=utc_now() - timedelta(seconds=1))
     body, secret_changed = good[:-6], good[:-38] + "0" * 32
     wrong = [
         "",
@@ -55,20 +55,20 @@ def test_a_revoked_key_opens_nothing_and_makes_room_for_another(
     database: Database, directory: keys.KeyDirectory
 ) -> None:
     tenants.add_tenant(database, "acme")
-    first, _ = keys.create_key(database, "acme"), keys.create_key(database, "acme")
+    first, _ = key_register.create_key(database, "acme"), key_register.create_key(database, "acme")
     with pytest.raises(ApiKeyError, match="2 live keys") as refused:
-        keys.create_key(database, "acme")
+        key_register.create_key(database, "acme")
     key_id = first.split("_")[2]
     assert "keys revoke" in (refused.value.remedy or "")
-    keys.revoke_key(database, key_id)
+    key_register.revoke_key(database, key_id)
     with pytest.raises(ApiKeyError):
         directory.verify(first)
-    keys.create_key(database, "acme")
+    key_register.create_key(database, "acme")
 
 
 def test_the_secret_is_stored_nowhere(database: Database) -> None:
     tenants.add_tenant(database, "acme")
-    secret = keys.create_key(database, "acme").split("_")[3][:32]
+    secret = key_register.create_key(database, "acme").split("_")[3][:32]
     with database.connect_admin() as connection:
         stored = connection.execute("select to_jsonb(k)::text from control.api_keys as k").fetchone()
     assert stored is not None
@@ -81,12 +81,12 @@ def test_a_database_that_does_not_answer_is_not_a_wrong_key(database: Database) 
     with ConnectionPool(unreachable, min_size=1, open=False, timeout=0.2) as pool:
         tenants.add_tenant(database, "acme")
         with pytest.raises(DatabaseUnavailable):
-            keys.KeyDirectory(pool).verify(keys.create_key(database, "acme"))
+            keys.KeyDirectory(pool).verify(key_register.create_key(database, "acme"))
 
 
 def test_suspension_ends_logins_and_shows_in_the_grant(database: Database, directory: keys.KeyDirectory) -> None:
     tenants.add_tenant(database, "acme")
-    key = keys.create_key(database, "acme")
+    key = key_register.create_key(database, "acme")
     url = database.login_url(tenants.tenant_login(database, "acme"))
     with connect(url, application="tests") as open_session:
         tenants.suspend_tenant(database, "acme")

@@ -9,7 +9,7 @@ from pipeline.core.errors import FingerprintMismatch, PromotionError, TenantErro
 from pipeline.core.tenants import suspend_tenant
 from pipeline.core.verdicts import VerdictState
 from pipeline.promote.promotion import PromotionState
-from tests.integration.promote.world import MARTS, World, finding, insert_events, note_landing
+from tests.integration.promote.world import MARTS, World, finding, insert_events, land, note_landing
 
 
 def test_a_landing_that_commits_late_is_promoted_by_a_later_promotion(world: World) -> None:
@@ -18,7 +18,8 @@ def test_a_landing_that_commits_late_is_promoted_by_a_later_promotion(world: Wor
     assert world.promote().promoted == {"late": 1}
     with world.lander() as slow:
         insert_events(slow, "late", 10)
-        world.land("late", 100)
+        with world.lander() as quick:
+            land(quick, "late", 100)
         during = world.promote()
         assert during.state is PromotionState.NOTHING_NEW
         assert world.facts("late") == 1

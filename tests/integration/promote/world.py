@@ -47,6 +47,10 @@ NOTE_LANDING = """
 insert into control.landing_progress values (%(tenant)s, pg_current_xact_id())
 on conflict (tenant_id) do update set landed_xid = greatest(landing_progress.landed_xid, excluded.landed_xid)
 """
+# Until then some other transaction that began earlier, an autovacuum's perhaps, holds the bound back.
+IS_BELOW_THE_BOUND = """
+select landed_xid < pg_snapshot_xmin(pg_current_snapshot()) from control.landing_progress where tenant_id = %s
+"""
 
 
 class ScriptedGate:
@@ -103,9 +107,10 @@ class World:
             add_tenant(self.database, name)
 
     def land(self, tenant: str, count: int) -> None:
-        """Land so many events of a tenant in one transaction."""
+        """Land so many events of a tenant in one transaction, fit to be promoted by the next promotion."""
         with self.lander() as connection:
             land(connection, tenant, count)
+        wait_until(lambda: self.value(IS_BELOW_THE_BOUND, tenant))
 
     def lander(self) -> psycopg.Connection:
         """A connection that lands."""
