@@ -1,7 +1,8 @@
 """Landing, measured against its limit and against row-wise consumers.
 
-All contenders write into the same keyed and indexed `raw.usage_events`, in turns whose order
-rotates, so that the growth of the table and the moods of the machine meet each alike:
+All contenders write new rows into the same keyed and indexed `raw.usage_events`, which has a history
+already, in short turns whose order rotates, so that the growth of the table and the moods of the
+machine meet each alike:
 
     landing        ours: `Lander.land` in batches of 10,000, with deduplication, ledger and progress
     raw_copy       the limit: binary COPY of the same batches by a role exempt from row security,
@@ -42,6 +43,17 @@ ROW_WISE_SHARE = 5
 """Row-wise consumers get a fifth of the rows: they take their time, and keep one pace."""
 
 ADD_TENANT = "insert into control.tenants (tenant_id, display_name) values (%s, %s) on conflict do nothing"
+FILL = """
+insert into raw.usage_events (
+    tenant_id, event_id, event_type, occurred_at, received_at, user_id, session_id, properties, payload_hash
+)
+select
+    'bench-' || lpad((n %% 25)::text, 2, '0'), gen_random_uuid(), 'page_view', now(), now(),
+    'u_' || lpad((n %% 1000)::text, 16, '0'), 's_' || lpad((n / 20)::text, 16, '0'),
+    jsonb_build_object('duration_ms', n %% 4096, 'path', '/reports/' || n %% 64, 'plan', 'team'),
+    decode(md5(n::text), 'hex')
+from generate_series(1, %(history)s) as n
+"""
 COPY = """
 copy raw.usage_events (
     tenant_id, event_id, event_type, occurred_at, received_at, user_id, session_id, properties, payload_hash
@@ -64,6 +76,7 @@ Contender = Callable[[Sequence[Event]], None]
 class LandingBench(msgspec.Struct, frozen=True, kw_only=True):
     """Rows per second of each contender, one figure a repeat, and the medians of landing's ratios to the others."""
 
+    history: int
     rows: int
     repeats: int
     fsync: bool
@@ -73,10 +86,12 @@ class LandingBench(msgspec.Struct, frozen=True, kw_only=True):
     least_of_execute_batch: float = LEAST_OF_EXECUTE_BATCH
 
 
-def measure(database: Database, *, rows: int = 20_000, repeats: int = 21) -> LandingBench:
-    """Measure on a deployed database. The rows of all contenders go into it and stay."""
+def measure(database: Database, *, rows: int = 20_000, repeats: int = 21, history: int = 1_000_000) -> LandingBench:
+    """Measure on an empty deployment: `repeats` turns of `rows` rows each. They go into it and stay."""
     with database.connect_admin(autocommit=True) as admin:
         admin.cursor().executemany(ADD_TENANT, [(tenant, tenant) for tenant in TENANTS])
+        admin.execute(FILL, {"history": history})
+        admin.execute("vacuum analyze raw.usage_events")
         durable = admin.execute("show fsync").fetchall() == [("on",)]
     chance = random.Random(1)
     rates: dict[str, list[int]] = {}
@@ -90,6 +105,7 @@ def measure(database: Database, *, rows: int = 20_000, repeats: int = 21) -> Lan
                 events = make_events(rows // _share(name), chance)
                 rates.setdefault(name, []).append(_rows_per_second(contenders[name], events))
     return LandingBench(
+        history=history,
         rows=rows,
         repeats=repeats,
         fsync=durable,

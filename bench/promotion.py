@@ -7,7 +7,7 @@ gate; the process has promoted before, as a resident one has.
 
 from __future__ import annotations
 
-import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ TENANTS = 1_000
 HOUR = 50_000
 EVENTS_A_SESSION = 10
 SIZES = (1_000_000, 4_000_000, 16_000_000)
-REPEATS = 3
+REPEATS = 5
 EVENTS_A_DAY = 100_000
 """Of history, which so has more days the larger it is."""
 CHUNK = 1_000_000
@@ -70,10 +70,14 @@ insert into control.landing_progress
 select tenant_id, pg_current_xact_id() from control.tenants
 on conflict (tenant_id) do update set landed_xid = greatest(landing_progress.landed_xid, excluded.landed_xid)
 """
+# A transaction that began before ours (an autovacuum's, say) holds the promotion's bound back.
+IS_BELOW_THE_BOUND = """
+select max(landed_xid) < pg_snapshot_xmin(pg_current_snapshot()) from control.landing_progress
+"""
 
 
 class PromotionTime(msgspec.Struct, frozen=True, kw_only=True):
-    """Promotions of one hour on one size of history; medians, in seconds."""
+    """The fastest promotion of an hour on one size of history, in seconds: what it takes when nothing disturbs."""
 
     facts: int
     """Rows of marts.fct_usage_events before."""
@@ -121,7 +125,7 @@ def measure(
         _promote_hour(history, promoter, hour)  # Imports and parses what a resident process has at hand.
         facts = _count_facts(database)
         hours = [_promote_hour(history, promoter, hour) for _ in range(repeats)]
-        measured.append(_medians(facts, hour, hours))
+        measured.append(_fastest(facts, hour, hours))
         tell(f"{facts:,} facts: {measured[-1].seconds:.2f} s")
     return PromotionBench(sizes=measured, growth=round(measured[-1].seconds / measured[0].seconds, 3))
 
@@ -157,6 +161,9 @@ class _History:
         with self._database.connect(ServiceRole.LANDER) as connection:
             connection.execute(LAND, values)
             connection.execute(NOTE_LANDING)
+        with self._database.connect_admin(autocommit=True) as admin:
+            while not admin.execute(IS_BELOW_THE_BOUND).fetchall()[0][0]:
+                time.sleep(0.1)
         self._end += timedelta(days=count / a_day)
 
 
@@ -173,15 +180,16 @@ def _count_facts(database: Database) -> int:
         return int(admin.execute("select count(*) from marts.fct_usage_events").fetchall()[0][0])
 
 
-def _medians(facts: int, hour: int, promotions: Sequence[Promotion]) -> PromotionTime:
-    steps = {
-        name: round(statistics.median(promotion.seconds[name] for promotion in promotions), 3)
-        for name in promotions[0].seconds
-    }
+def _fastest(facts: int, hour: int, promotions: Sequence[Promotion]) -> PromotionTime:
+    fastest = min(promotions, key=_seconds)
     return PromotionTime(
         facts=facts,
         events=hour,
-        tenants=len(promotions[0].promoted),
-        seconds=round(statistics.median(sum(promotion.seconds.values()) for promotion in promotions), 3),
-        steps=steps,
+        tenants=len(fastest.promoted),
+        seconds=round(_seconds(fastest), 3),
+        steps={name: round(seconds, 3) for name, seconds in fastest.seconds.items()},
     )
+
+
+def _seconds(promotion: Promotion) -> float:
+    return sum(promotion.seconds.values())
