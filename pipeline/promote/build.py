@@ -44,8 +44,8 @@ class Builder:
         """`parsed_dir` outlives the process, so that its next one parses less; None is a temporary folder."""
         self._dbt_dir = dbt_dir
         self._environment = _environment(url)
-        self._temporary = TemporaryDirectory(prefix="workbench-dbt-")
-        self._target = str(parsed_dir or self._temporary.name)
+        self._temporary = None if parsed_dir else TemporaryDirectory(prefix="workbench-dbt-")
+        self._target = str(parsed_dir) if self._temporary is None else self._temporary.name
         self._manifest: Any = None
         self._parsed_from: str | None = None
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pipeline.core.database import ServiceRole
-from pipeline.core.errors import DatabaseUnavailable, PromotionRunning
+from pipeline.core.errors import DatabaseUnavailable, PromotionError, PromotionRunning
 from pipeline.promote import ledger
 from pipeline.promote.promotion import PromotionState
 from tests.integration.promote.world import World, wait_until
@@ -124,6 +124,21 @@ def test_a_promotion_that_lost_its_session_cannot_publish(world: World) -> None:
     assert world.facts("cut-off") == 0
     world.gate.while_judging = lambda: None
     assert world.promote().promoted == {"cut-off": 5}
+
+
+def test_a_promotion_that_was_taken_over_cannot_publish(world: World) -> None:
+    world.tenants("overtaken")
+    world.land("overtaken", 5)
+
+    def overtake(words: str) -> None:
+        if words.startswith("Publishing"):
+            with world.admin() as connection:
+                ledger.take_over(connection)
+
+    with pytest.raises(PromotionError, match=r"'publish': .* another has taken over"):
+        world.promote(progress=overtake)
+    assert world.facts("overtaken") == 0
+    assert world.promote().promoted == {"overtaken": 5}
 
 
 @contextmanager
