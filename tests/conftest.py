@@ -23,6 +23,9 @@ from pipeline.core.tenants import add_tenant, tenant_login
 from pipeline.promote.deploy import deploy_marts
 from pipeline.promote.marts import read_cached_views, read_marts
 
+# Set by a test runner; commands under test print as where there is no terminal.
+os.environ.pop("COLUMNS", None)
+
 # A busy machine is not a failure, and a failure must be repeatable elsewhere.
 settings.register_profile("workbench", deadline=None, print_blob=True)
 settings.load_profile("workbench")

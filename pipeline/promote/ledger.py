@@ -99,6 +99,13 @@ set state = 'published', finished_at = clock_timestamp(), rows_written = %(writt
 where promotion_id = %(promotion)s
 """
 
+# Everything of a tenant that has nothing pending is published, whenever its last rows were.
+RECORD_FRESHNESS = """
+update control.promotion_progress as g set as_of = p.as_of
+from control.promotions as p, control.landing_progress as l
+where p.promotion_id = %(promotion)s and l.tenant_id = g.tenant_id and l.landed_xid < g.promoted_xid
+"""
+
 
 def take_over(connection: psycopg.Connection) -> None:
     """Close the promotions of processes that are gone; call it with the lock held."""
@@ -135,6 +142,7 @@ def begin(
 def end_without_news(connection: psycopg.Connection, promotion_id: int) -> None:
     """Close a promotion that found nothing to do."""
     connection.execute(END_WITHOUT_NEWS, (promotion_id,))
+    connection.execute(RECORD_FRESHNESS, {"promotion": promotion_id})
 
 
 def advance(connection: psycopg.Connection, promotion_id: int, expected: PromotionState, to: PromotionState) -> None:
@@ -170,7 +178,7 @@ def claim(connection: psycopg.Connection, promotion_id: int) -> None:
 def record_published(connection: psycopg.Connection, plan: Plan, *, written: int, deleted: int) -> None:
     """Move the passed tenants' progress to the bound and close the promotion, in the publishing transaction."""
     values = {"promotion": plan.promotion_id, "written": written, "deleted": deleted}
-    for statement in (RECORD_PROGRESS, RECORD_PROMOTED, RECORD_PUBLISHED):
+    for statement in (RECORD_PROGRESS, RECORD_PROMOTED, RECORD_PUBLISHED, RECORD_FRESHNESS):
         connection.execute(statement, values)
 
 

@@ -73,6 +73,26 @@ def test_a_suspended_tenants_landed_events_are_promoted(world: World) -> None:
     assert world.promote().promoted == {"suspended": 3}
 
 
+def test_a_tenant_without_news_stays_fresh_and_one_with_held_events_does_not(world: World) -> None:
+    as_of = "select as_of from control.promotion_progress where tenant_id = %s"
+    world.tenants("quiet", "busy")
+    world.land("quiet", 1)
+    world.land("busy", 1)
+    world.promote()
+    before = world.value(as_of, "quiet")
+    assert world.value(as_of, "busy") == before
+    world.land("busy", 1)
+    world.gate.states["busy"] = VerdictState.FAILED
+    world.promote()
+    assert world.value(as_of, "busy") == before
+    assert world.value(as_of, "quiet") > before
+    world.gate.states.clear()
+    assert world.promote().promoted == {"busy": 1}
+    published = world.value(as_of, "busy")
+    world.promote()
+    assert world.value(as_of, "busy") > published
+
+
 def test_a_choice_of_tenants_leaves_the_rest_pending(world: World) -> None:
     world.tenants("chosen", "left")
     world.land("chosen", 3)
