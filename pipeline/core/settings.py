@@ -96,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _as_path(wanted: type, value: Any) -> Path:
+    """msgspec's hook for types that it does not know: the only one here is Path."""
     if wanted is not Path:
-        raise NotImplementedError(wanted)
+        raise TypeError(wanted)
     return Path(value)
