@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from threading import Event as Signal
@@ -22,8 +23,13 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 150
 SECONDS_BETWEEN_LOOKS = 0.005
-NEWEST_STATE = "select state from control.promotions order by promotion_id desc limit 1"
+LEDGER = """
+select
+    (select state from control.promotions order by promotion_id desc limit 1),
+    (select count(*) from control.promotions where state = 'published')
+"""
 UNFINISHED = ("planned", "built", "judged")
+UNKNOWN = "not to be asked"
 
 
 class Target(StrEnum):
@@ -44,16 +50,24 @@ class Moment(StrEnum):
     """Events are being acknowledged."""
     PROMOTING = "promoting"
     PUBLISHING = "publishing"
+    PUBLISHED = "published"
+    """A promotion has gone through, whatever was killed meanwhile, and the next is about to begin."""
 
 
 MOMENTS = {
     Target.API: (Moment.LANDING, Moment.LANDING, Moment.ANY),
     Target.DATABASE: (Moment.LANDING, Moment.PUBLISHING, Moment.ANY),
     Target.PROMOTION: (Moment.PROMOTING, Moment.PUBLISHING),
-    Target.SUPERVISOR: (Moment.LANDING, Moment.PROMOTING),
+    Target.SUPERVISOR: (Moment.PUBLISHED,),
 }
 # A promotion takes some seconds, its publishing about a tenth of one.
-LONGEST_DELAY_SECONDS = {Moment.ANY: 1.0, Moment.LANDING: 0.5, Moment.PROMOTING: 4.0, Moment.PUBLISHING: 0.15}
+LONGEST_DELAY_SECONDS = {
+    Moment.ANY: 1.0,
+    Moment.LANDING: 0.5,
+    Moment.PROMOTING: 4.0,
+    Moment.PUBLISHING: 0.15,
+    Moment.PUBLISHED: 5.0,
+}
 ROUND = (*[Target.API] * 3, *[Target.DATABASE] * 3, *[Target.PROMOTION] * 2)
 
 
@@ -63,6 +77,18 @@ def plan(kills: int, random: Random) -> list[Target]:
     while len(targets) < kills:
         targets += [Target.SUPERVISOR] * bool(targets) + random.sample(ROUND, len(ROUND))
     return targets[:kills]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far everything is."""
+
+    acknowledged: int = 0
+    """Events."""
+    published: int = 0
+    """Promotions."""
+    promotion: str = UNKNOWN
+    """The state of the newest."""
 
 
 class Killer:
@@ -78,16 +104,17 @@ class Killer:
         self._acknowledged = acknowledged
         self._check = check
         self._ledger: psycopg.Connection | None = None
+        self._last = Progress()
 
     def kill(self, target: Target) -> None:
         """Kill the target at a moment of its kind, and see it end."""
         moment = self._random.choice(MOMENTS[target])
         delay = self._random.uniform(0, LONGEST_DELAY_SECONDS[moment])
-        before = self._acknowledged()
+        before = self._progress()
         self._wait_for(lambda: self._find(target) and self._has_come(moment, before), f"the {target}, {moment}")
         Signal().wait(delay)
         process = self._wait_for(lambda: self._find(target), f"the {target}")
-        state = self._state() or "not to be asked"
+        state = self._progress().promotion
         if target is Target.SUPERVISOR:
             self._stack.kill()
         else:
@@ -101,7 +128,7 @@ class Killer:
             self._check()
             return condition()
 
-        return wait_for(checked, what)
+        return wait_for(checked, what, told=self._stack.last_lines)
 
     def _find(self, target: Target) -> psutil.Process | None:
         """The process that is the target now, if one runs."""
@@ -112,33 +139,46 @@ class Killer:
         pid = self._stack.child("serve" if target is Target.API else "schedule")
         return None if pid is None else psutil.Process(pid)
 
-    def _has_come(self, moment: Moment, before: int) -> bool:
+    def _has_come(self, moment: Moment, before: Progress) -> bool:
+        now = self._progress()
         match moment:
             case Moment.ANY:
                 return True
             case Moment.LANDING:
-                return self._acknowledged() > before
+                return now.acknowledged > before.acknowledged
             case Moment.PROMOTING:
-                return self._state() in UNFINISHED
+                return now.promotion in UNFINISHED
             case Moment.PUBLISHING:
-                return self._state() == "judged"
+                return now.promotion == "judged"
+            case Moment.PUBLISHED:
+                return now.published > before.published
 
-    def _state(self) -> str | None:
-        """How far the newest promotion is; None where the database cannot tell."""
-        try:
-            if self._ledger is None:
-                self._ledger = self._stack.server.connect(ServiceRole.STEWARD, autocommit=True)
-            row = self._ledger.execute(NEWEST_STATE).fetchone()
-        except (DatabaseUnavailable, psycopg.OperationalError):
-            self._ledger = None
-            return None
-        return None if row is None else str(row[0])
+    def _progress(self) -> Progress:
+        """How far everything is; of the promotions what was last known, where the database cannot tell."""
+        self._last = replace(self._last, acknowledged=self._acknowledged(), promotion=UNKNOWN)
+        for _ in range(2):  # A connection is found to be broken by using it.
+            try:
+                if self._ledger is None:
+                    self._ledger = self._stack.server.connect(ServiceRole.STEWARD, autocommit=True)
+                [(state, published)] = self._ledger.execute(LEDGER).fetchall()
+            except (DatabaseUnavailable, psycopg.OperationalError):
+                self._ledger = None
+            else:
+                self._last = replace(self._last, promotion=state or "none", published=published)
+                break
+        return self._last
 
 
-def wait_for(condition: Callable[[], T | None], what: str, *, look_every_seconds: float = SECONDS_BETWEEN_LOOKS) -> T:
-    """What the condition answers once it is true; fails naming what was waited for."""
+def wait_for(
+    condition: Callable[[], T | None],
+    what: str,
+    *,
+    look_every_seconds: float = SECONDS_BETWEEN_LOOKS,
+    told: Callable[[], str] = str,
+) -> T:
+    """What the condition answers once it is true; fails naming what was waited for, and what is told of it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}\n{told()}"
         time.sleep(look_every_seconds)
     return answer

@@ -12,6 +12,7 @@ from pipeline.core.embedded import EmbeddedPostgres
 from tests.integration.cli.stack_process import WORKBENCH, StackProcess
 
 LONGEST_COMMAND_SECONDS = 150
+LINES_SHOWN = 60
 
 
 class UserStack(StackProcess):
@@ -42,6 +43,10 @@ class UserStack(StackProcess):
         if state := self._state():
             self._last_url = state["url"]
         return self._last_url
+
+    def last_lines(self) -> str:
+        """The end of what the stack has said."""
+        return "\n".join((self.home / "up.log").read_text(errors="replace").splitlines()[-LINES_SHOWN:])
 
     @property
     def server(self) -> Database:

@@ -75,7 +75,12 @@ def test_kill_nine_at_any_moment_loses_nothing_doubles_nothing_and_shows_no_half
             for target in plan(kills, random):
                 killer.kill(target)
         books = [work.result() for work in sending]
-        wait_for(lambda: is_all_published(stack.server), "the marts to hold everything", look_every_seconds=0.25)
+        wait_for(
+            lambda: is_all_published(stack.server),
+            "the marts to hold everything",
+            look_every_seconds=0.25,
+            told=stack.last_lines,
+        )
         promotion = stack.workbench.json("promote", "--full-refresh")
     sights = [work.result() for work in watches]
     print_figures(killer, books, sights, stack.server, time.monotonic() - started)
