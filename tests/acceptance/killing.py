@@ -123,6 +123,11 @@ class Killer:
         self._wait_for(lambda: have_ended([process]), f"the end of the {target}")
         self._stack.ensure_started()
 
+    def see_recovery(self) -> None:
+        """Wait until a promotion has gone through, with nobody's help, after the last kill."""
+        before = self._progress()
+        self._wait_for(lambda: self._has_come(Moment.PUBLISHED, before), "a promotion after the last kill")
+
     def _wait_for(self, condition: Callable[[], T | None], what: str) -> T:
         def checked() -> T | None:
             self._check()
