@@ -22,7 +22,11 @@ from pipeline.promote.marts import TENANT_COLUMN, TYPES, CachedView, Column
 
 FRESHNESS = (
     Column(name="promotion_id", type="bigint", description="The promotion that last published the tenant's data."),
-    Column(name="as_of", type="timestamptz", description="Everything that was landed before is published; later events wait."),
+    Column(
+        name="as_of",
+        type="timestamptz",
+        description="Everything that was landed before is published; later events wait.",
+    ),
 )
 
 DEFINITION = "\n\nDefinition: "
