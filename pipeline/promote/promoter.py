@@ -103,6 +103,9 @@ class Promoter:
             return self._promote_planned(link, plan, steps)
         except Exception as error:
             step = steps.current
+            # dbt and the gate have connections of their own: this one knows that it is lost once it is used.
+            with suppress(psycopg.OperationalError):
+                link.execute("select")
             explained = explain(error, promotion_id=plan.promotion_id, step=step, connected=not link.broken)
             # Without a connection the next promotion closes this one.
             with suppress(psycopg.OperationalError):

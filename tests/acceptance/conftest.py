@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-SHORT_FORM = 8
+SHORT_FORM = 7
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

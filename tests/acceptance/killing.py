@@ -42,7 +42,7 @@ class Target(StrEnum):
 
 
 class Moment(StrEnum):
-    """When to kill it; always a random while after this was seen."""
+    """What is to be seen before it is killed, a random while later."""
 
     ANY = "any"
     """As soon as it runs, perhaps while everything else still recovers."""
@@ -54,12 +54,6 @@ class Moment(StrEnum):
     """A promotion has gone through, whatever was killed meanwhile, and the next is about to begin."""
 
 
-MOMENTS = {
-    Target.API: (Moment.LANDING, Moment.LANDING, Moment.ANY),
-    Target.DATABASE: (Moment.LANDING, Moment.PUBLISHING, Moment.ANY),
-    Target.PROMOTION: (Moment.PROMOTING, Moment.PUBLISHING),
-    Target.SUPERVISOR: (Moment.PUBLISHED,),
-}
 # A promotion takes some seconds, its publishing about a tenth of one.
 LONGEST_DELAY_SECONDS = {
     Moment.ANY: 1.0,
@@ -68,15 +62,26 @@ LONGEST_DELAY_SECONDS = {
     Moment.PUBLISHING: 0.15,
     Moment.PUBLISHED: 5.0,
 }
-ROUND = (*[Target.API] * 3, *[Target.DATABASE] * 3, *[Target.PROMOTION] * 2)
+ROUND = (
+    (Target.API, Moment.LANDING),
+    (Target.API, Moment.LANDING),
+    (Target.API, Moment.ANY),
+    (Target.DATABASE, Moment.LANDING),
+    (Target.DATABASE, Moment.PUBLISHING),
+    (Target.DATABASE, Moment.ANY),
+    (Target.PROMOTION, Moment.PUBLISHING),
+)
+# A killed promotion takes its process along, which takes seconds to start. So does everything when the
+# supervisor is killed; the next one starts what ends without delay again.
+BETWEEN_ROUNDS = ((Target.PROMOTION, Moment.PROMOTING), (Target.SUPERVISOR, Moment.PUBLISHED))
 
 
-def plan(kills: int, random: Random) -> list[Target]:
-    """Rounds in which each target has its share; a killed supervisor, with all that it takes along, parts them."""
-    targets: list[Target] = []
-    while len(targets) < kills:
-        targets += [Target.SUPERVISOR] * bool(targets) + random.sample(ROUND, len(ROUND))
-    return targets[:kills]
+def plan(kills: int, random: Random) -> list[tuple[Target, Moment]]:
+    """Rounds, each in an order of its own."""
+    planned = random.sample(ROUND, len(ROUND))
+    while len(planned) < kills:
+        planned += [*BETWEEN_ROUNDS, *random.sample(ROUND, len(ROUND))]
+    return planned[:kills]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +111,8 @@ class Killer:
         self._ledger: psycopg.Connection | None = None
         self._last = Progress()
 
-    def kill(self, target: Target) -> None:
-        """Kill the target at a moment of its kind, and see it end."""
-        moment = self._random.choice(MOMENTS[target])
+    def kill(self, target: Target, moment: Moment) -> None:
+        """Kill the target a random while after the moment, and see it end."""
         delay = self._random.uniform(0, LONGEST_DELAY_SECONDS[moment])
         before = self._progress()
         self._wait_for(lambda: self._find(target) and self._has_come(moment, before), f"the {target}, {moment}")

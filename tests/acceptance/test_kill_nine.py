@@ -30,7 +30,7 @@ from tests.acceptance.traffic import Book, Client, Event, Id
 from tests.acceptance.watching import Sight, look_across_marts, look_at_own_marts, watch
 
 TENANTS = ("acme", "globex", "initech")
-CLIENTS = 3
+CLIENTS = 2
 
 NOT_PUBLISHED = "select (select count(*) from raw.usage_events) - (select count(*) from marts.fct_usage_events)"
 RAW = "select tenant_id, event_id::text, event_type, occurred_at, user_id, session_id from raw.usage_events"
@@ -72,8 +72,8 @@ def test_kill_nine_at_any_moment_loses_nothing_doubles_nothing_and_shows_no_half
             ending.callback(enough.set)
             sending = [pool.submit(client.send_until, enough) for client in clients]
             working += [*sending, *watches]
-            for target in plan(kills, random):
-                killer.kill(target)
+            for target, moment in plan(kills, random):
+                killer.kill(target, moment)
             killer.see_recovery()
         books = [work.result() for work in sending]
         wait_for(
@@ -143,7 +143,7 @@ def assert_raw_is_what_was_acknowledged(database: Database, books: list[Book]) -
     landed = {(row[0], row[1]): row[2:] for row in rows}
     assert len(landed) == len(rows)
     assert landed == {
-        key: (event["event_type"], moment(event), event["user_id"], event["session_id"])
+        key: (event["event_type"], occurred_at(event), event["user_id"], event["session_id"])
         for key, event in acknowledged(books).items()
     }
 
@@ -164,12 +164,12 @@ def usage(events: dict[Id, Event]) -> list[tuple[str, date, str, int, int]]:
     """The rows of tenant_usage_metrics, counted here."""
     users: defaultdict[tuple[str, date, str], list[str]] = defaultdict(list)
     for (tenant, _), event in events.items():
-        users[tenant, moment(event).date(), event["event_type"]].append(event["user_id"])
+        users[tenant, occurred_at(event).date(), event["event_type"]].append(event["user_id"])
     return [(*key, len(found), len(set(found))) for key, found in users.items()]
 
 
-def moment(event: Event) -> datetime:
-    """When the event happened."""
+def occurred_at(event: Event) -> datetime:
+    """When it happened."""
     return datetime.fromisoformat(event["occurred_at"])
 
 

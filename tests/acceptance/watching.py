@@ -15,7 +15,7 @@ import psycopg
 
 from pipeline.core.errors import DatabaseUnavailable
 
-SECONDS_BETWEEN_READS = 0.02
+SECONDS_BETWEEN_READS = 0.06
 SECONDS_BETWEEN_CONNECTIONS = 0.2
 
 TELLERS = 11

@@ -16,6 +16,7 @@ import pytest
 from pipeline.core.database import ServiceRole
 from pipeline.core.errors import DatabaseUnavailable, PromotionError, PromotionRunning
 from pipeline.promote import ledger
+from pipeline.promote.build import Builder
 from pipeline.promote.promotion import PromotionState
 from tests.integration.promote.world import World, wait_until
 
@@ -124,6 +125,23 @@ def test_a_promotion_that_lost_its_session_cannot_publish(world: World) -> None:
     assert world.facts("cut-off") == 0
     world.gate.while_judging = lambda: None
     assert world.promote().promoted == {"cut-off": 5}
+
+
+def test_a_build_that_failed_because_the_database_went_away_is_to_be_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tenants("rebuilt")
+    world.land("rebuilt", 5)
+
+    def lose_the_database(builder: Builder, **_: str) -> None:
+        assert world.value(CUT_OFF)
+        raise PromotionError(f"{builder} lost its connections as well.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Builder, "build", lose_the_database)
+        with pytest.raises(DatabaseUnavailable, match="'build'"):
+            world.promote()
+    assert world.promote().promoted == {"rebuilt": 5}
 
 
 def test_a_promotion_that_was_taken_over_cannot_publish(world: World) -> None:
