@@ -42,7 +42,7 @@ def create_app(
     held_body_bytes: int = HELD_BODY_BYTES,
     body_seconds: float = BODY_SECONDS,
 ) -> FastAPI:
-    """The front door, which closes the publisher when its server has given the last answer.
+    """The front door, which opens the publisher with its server and closes it after the last answer.
 
     `held_body_bytes` bounds the bodies of all requests that are not answered yet; beyond it the
     answer is 503. `body_seconds` is what a client has to send its body.
@@ -62,7 +62,7 @@ def create_app(
 
     app = DocumentedApi(
         title="Analytics workbench",
-        lifespan=_closing(publisher),
+        lifespan=_with(publisher),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -82,9 +82,10 @@ def create_app(
     return app
 
 
-def _closing(publisher: Publisher) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _with(publisher: Publisher) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        await publisher.open()
         yield
         await publisher.close()
 

@@ -22,6 +22,8 @@ REVOCATION_SECONDS = 5.0
 """A key that is revoked, or whose tenant is suspended, is refused from this long after, at the latest."""
 UNKNOWN_SECONDS = 1.0
 """How long a key that was not valid is refused without another look."""
+STALE_SECONDS = 3_600.0
+"""While the database is away, a key that was valid opens what it opened for as long."""
 CACHED_KEYS = 10_000
 KEY_LENGTH = 256
 
@@ -29,6 +31,8 @@ KEY_LENGTH = 256
 class _Entry(msgspec.Struct, frozen=True):
     asked_at: float
     lookup: asyncio.Task[Grant | None]
+    before: tuple[float, Grant] | None
+    """The last grant, and when it was asked for."""
 
 
 class Authenticator:
@@ -59,7 +63,8 @@ class Authenticator:
         now = self._monotonic()
         entry = self._entries.get(digest)
         if entry is None or now - entry.asked_at >= _lifetime(entry.lookup):
-            entry = _Entry(now, asyncio.create_task(asyncio.to_thread(self._verify, presented)))
+            lookup = asyncio.create_task(asyncio.to_thread(self._verify, presented))
+            entry = _Entry(now, lookup, None if entry is None else _last_grant(entry))
             self._entries.pop(digest, None)
             if len(self._entries) >= CACHED_KEYS:
                 del self._entries[next(iter(self._entries))]
@@ -67,6 +72,8 @@ class Authenticator:
         try:
             return await asyncio.shield(entry.lookup)
         except DatabaseUnavailable as error:
+            if entry.before is not None and now - entry.before[0] < STALE_SECONDS:
+                return entry.before[1]
             raise Refusal(503, "unavailable", "API keys cannot be verified now. Nothing was stored.") from error
 
     def _verify(self, presented: str) -> Grant | None:
@@ -74,6 +81,14 @@ class Authenticator:
             return self._keys.verify(presented)
         except ApiKeyError:
             return None
+
+
+def _last_grant(entry: _Entry) -> tuple[float, Grant] | None:
+    """The grant that a lookup found; of a failed one, that of the lookup before it."""
+    if not entry.lookup.done() or entry.lookup.cancelled() or entry.lookup.exception() is not None:
+        return entry.before
+    grant = entry.lookup.result()
+    return None if grant is None else (entry.asked_at, grant)
 
 
 def _lifetime(lookup: asyncio.Task[Grant | None]) -> float:

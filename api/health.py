@@ -28,12 +28,12 @@ def health_routes(publisher: Publisher, metrics: Metrics) -> APIRouter:
     async def readyz() -> Response:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                await publisher.check()
+                readiness = await publisher.check()
         except TimeoutError as error:
             raise Refusal(503, "not_ready", f"No answer within {CHECK_SECONDS:g} seconds.") from error
         except WorkbenchError as error:
             raise Refusal(503, "not_ready", error.message) from error
-        return json_response({"status": "ready"})
+        return json_response({"status": "ready", "durable_by": readiness.durable_by, "warning": readiness.warning})
 
     @router.get("/metrics", response_model=None, summary="Measurements in Prometheus' text format")
     async def read_metrics() -> Response:

@@ -23,7 +23,7 @@ from api.metrics import Metrics
 from api.outcomes import Outcome, Result, answer_of, result_of, status_of
 from api.refusals import Refusal, json_response
 from pipeline.core.clock import Clock
-from pipeline.core.errors import DatabaseUnavailable
+from pipeline.core.errors import DatabaseUnavailable, StreamUnavailable
 from pipeline.core.events import Event, InvalidEventError, Landed, decode_event
 from pipeline.core.keys import Grant
 from pipeline.core.settings import IngestLimits
@@ -60,7 +60,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             body = await read_body(request, limits=self.limits, take=take, seconds=self.body_seconds)
             texts = split_events(body, form, self.limits)
             decoded = await self._decode(texts, grant, self.clock())
-            landed = await self._publish(decoded)
+            landed = await self._publish(decoded, grant.shards)
         results = decoded.invalid + [
             result_of(index, event.event_id, fate) for (index, event), fate in zip(decoded.events, landed, strict=True)
         ]
@@ -99,17 +99,17 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
                 await asyncio.sleep(0)
         return decoded
 
-    async def _publish(self, decoded: _Decoded) -> list[Landed]:
+    async def _publish(self, decoded: _Decoded, shards: int) -> list[Landed]:
         if not decoded.events:
             return []
         try:
             with self.metrics.time_publish():
-                return await self.publisher.publish([event for _, event in decoded.events])
+                return await self.publisher.publish([event for _, event in decoded.events], shards=shards)
         except Overloaded as error:
             raise Refusal(
-                503, "overloaded", "Too many events wait for landing. Nothing of this request was stored; retry."
+                503, "overloaded", "Too many events wait already. Nothing of this request was taken; retry."
             ) from error
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, StreamUnavailable) as error:
             raise _in_doubt(decoded) from error
 
 
@@ -122,12 +122,12 @@ def _in_doubt(decoded: _Decoded) -> Refusal:
     ]
     if not given:
         return Refusal(
-            503, "unavailable", "The database does not answer. Retry with the same event ids: none counts twice."
+            503, "unavailable", "The events could not be made durable. Retry with the same ids: none counts twice."
         )
     return Refusal(
         503,
         "unavailable",
-        "The database does not answer, and events sent without event_id may have been stored. "
+        "The events could not be made durable, though those sent without event_id may have been taken. "
         "Retry them with the ids in details.retry_with; without, they may count twice.",
         details={"retry_with": given},
     )

@@ -54,6 +54,10 @@ class Metrics:
             "workbench_landing_requests", "Requests per landing transaction.", buckets=COUNTS, registry=registry
         )
         self._queued = Gauge("workbench_queued_events", "Events that wait or are being landed.", registry=registry)
+        self._spooled_events = Gauge(
+            "workbench_spooled_events", "Events that wait on disk for the broker.", registry=registry
+        )
+        self._spooled_bytes = Gauge("workbench_spooled_bytes", "Bytes that these events take.", registry=registry)
         for outcome in Outcome:
             self._events.labels(outcome.value)
 
@@ -81,6 +85,11 @@ class Metrics:
     def watch_queue(self, queued: Callable[[], int]) -> None:
         """Ask `queued` for the events that wait whenever the metrics are read."""
         self._queued.set_function(queued)
+
+    def watch_spool(self, *, events: Callable[[], int], size: Callable[[], int]) -> None:
+        """Ask for the events and bytes that are spooled whenever the metrics are read."""
+        self._spooled_events.set_function(events)
+        self._spooled_bytes.set_function(size)
 
     def expose(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -45,6 +45,7 @@ ANSWER_EXAMPLE: Schema = {
         },
     ],
     "accepted": 1,
+    "spooled": 0,
     "duplicate": 0,
     "conflict": 0,
     "invalid": 1,
@@ -72,10 +73,10 @@ WHOLE_REQUEST = {
     503: "overloaded (nothing was stored) or unavailable (some may be); retry after Retry-After seconds",
 }
 PER_EVENT = {
-    200: "Every event is stored: accepted now, or a duplicate of one stored before",
-    207: "Some events are stored, others are not: see each outcome",
-    409: "No event is stored: every id is taken by an event with another payload",
-    422: "No event is stored, and at least one is invalid",
+    200: "Every event is durable: accepted or spooled now, or a duplicate of one stored before",
+    207: "Some events are durable, others were not taken: see each outcome",
+    409: "No event is taken: every id belongs to an event with another payload",
+    422: "No event is taken, and at least one is invalid",
 }
 DESCRIPTION = """\
 Sends one event (a JSON object), an array of events, or one event a line (`application/x-ndjson`), optionally

@@ -13,9 +13,10 @@ from pipeline.core.events import Fate, Landed
 
 
 class Outcome(StrEnum):
-    """The outcome of one event. The first two mean that it is stored, once."""
+    """The outcome of one event. The first three mean that it is durable, and counts once."""
 
     ACCEPTED = "accepted"
+    SPOOLED = "spooled"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     INVALID = "invalid"
@@ -39,6 +40,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     results: Sequence[Result]
     accepted: int
+    spooled: int = 0
     duplicate: int
     conflict: int
     invalid: int
@@ -46,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 OUTCOMES = {
     Fate.STORED: Outcome.ACCEPTED,
+    Fate.PUBLISHED: Outcome.ACCEPTED,
+    Fate.SPOOLED: Outcome.SPOOLED,
     Fate.DUPLICATE: Outcome.DUPLICATE,
     Fate.CONFLICT: Outcome.CONFLICT,
     Fate.DEAD_LETTERED: Outcome.INVALID,
@@ -63,6 +67,7 @@ def answer_of(results: Sequence[Result]) -> Answer:
     return Answer(
         results=results,
         accepted=counts[Outcome.ACCEPTED],
+        spooled=counts[Outcome.SPOOLED],
         duplicate=counts[Outcome.DUPLICATE],
         conflict=counts[Outcome.CONFLICT],
         invalid=counts[Outcome.INVALID],
@@ -70,10 +75,10 @@ def answer_of(results: Sequence[Result]) -> Answer:
 
 
 def status_of(answer: Answer) -> int:
-    """200 where all is stored, 207 where a part is; where nothing is, 422 if any is invalid, else 409."""
+    """200 where all is durable, 207 where a part is; where nothing is, 422 if any is invalid, else 409."""
     refused = answer.conflict + answer.invalid
     if not refused:
         return 200
-    if answer.accepted or answer.duplicate:
+    if refused < len(answer.results):
         return 207
     return 422 if answer.invalid else 409

@@ -5,6 +5,9 @@ WorkbenchError
 ├── TenantError
 ├── ApiKeyError
 ├── DatabaseUnavailable        (retryable)
+├── StreamError
+│   ├── StreamUnavailable      (retryable)
+│   └── OffsetsMoved           (retryable)
 ├── DeploymentError
 │   └── FingerprintMismatch
 ├── PromotionError
@@ -46,6 +49,22 @@ class ApiKeyError(WorkbenchError):
 
 class DatabaseUnavailable(WorkbenchError):
     """The database cannot be reached or gave up in the middle; nothing of this call is acknowledged."""
+
+    retryable = True
+
+
+class StreamError(WorkbenchError):
+    """The stream is not as it must be: its broker, its topic, or its offsets."""
+
+
+class StreamUnavailable(StreamError):
+    """The broker does not answer; what was being published may or may not have been taken."""
+
+    retryable = True
+
+
+class OffsetsMoved(StreamError):
+    """Another consumer has moved the offsets of these partitions; nothing of this batch is stored."""
 
     retryable = True
 

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -36,15 +37,21 @@ ID_LENGTH = 256
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as we keep it. Times are aware, in UTC."""
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="event.1", gc=False):
+    """An event as we keep it, and, encoded, as records of the stream hold it. Times are aware, in UTC.
+
+    Whoever changes the fields or their order changes the tag: records of both kinds are in the
+    stream then.
+    """
 
     tenant_id: str
     event_id: UUID
     event_type: str
-    occurred_at: datetime
-    received_at: datetime
+    occurred_at: Moment
+    received_at: Moment
     user_id: str | None
     session_id: str | None
     properties: bytes
@@ -56,8 +63,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fate(StrEnum):
-    """What became of an event that was handed over for landing."""
+    """What became of an event that was handed over: the first two while a stream lies in between."""
 
+    PUBLISHED = "published"
+    """The stream has it; landing will settle the rest."""
+    SPOOLED = "spooled"
+    """It is on this machine's disk until the stream can be reached again."""
     STORED = "stored"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"

@@ -26,7 +26,7 @@ ALPHABET = string.digits + string.ascii_letters
 FORMAT = re.compile(r"(wb_(?:ingest|read|full)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32}))([0-9A-Za-z]{6})")
 
 FIND_KEY = """
-select k.tenant_id, k.secret_hash, k.scopes, t.event_types, t.status = 'suspended'
+select k.tenant_id, k.secret_hash, k.scopes, t.event_types, t.status = 'suspended', t.shards
 from control.api_keys as k
 inner join control.tenants as t using (tenant_id)
 where k.key_id = %s and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
@@ -46,6 +46,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     allowed_types: frozenset[str] | None
     suspended: bool
+    shards: int = 1
+    """Over how many partitions of the stream the tenant's events are spread."""
 
 
 class KeyVerifier(Protocol):
@@ -76,13 +78,14 @@ class KeyDirectory:
             raise DatabaseUnavailable("API keys cannot be verified now: the database does not answer.") from error
         if row is None or not hmac.compare_digest(bytes(row[1]), _hash(match[3])):
             raise ApiKeyError
-        tenant_id, _, scopes, types, suspended = row
+        tenant_id, _, scopes, types, suspended, shards = row
         return Grant(
             tenant_id=tenant_id,
             key_id=key_id,
             scopes=frozenset(scopes),
             allowed_types=None if types is None else frozenset(types),
             suspended=suspended,
+            shards=shards,
         )
 
 

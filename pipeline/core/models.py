@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Column, DateTime, ForeignKey, LargeBinary, Text, func
+from sqlalchemy import ARRAY, Column, DateTime, ForeignKey, Integer, LargeBinary, Text, func
 from sqlmodel import Field, SQLModel
 
 SCHEMA = {"schema": "control"}
+SHARDS = "over how many partitions of the stream the tenant's events are spread"
 ANY_TYPE = "the only event types allowed; null allows any"
 
 
@@ -32,6 +33,7 @@ class Tenant(SQLModel, table=True):
     event_types: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), comment=ANY_TYPE))
     created_at: datetime | None = Field(default=None, sa_column=_moment(nullable=False))
     suspended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    shards: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1", comment=SHARDS))
 
 
 class TenantLogin(SQLModel, table=True):

@@ -15,6 +15,9 @@ import msgspec
 from pipeline.core.errors import SettingsError
 
 PREFIX = "WORKBENCH_"
+PLAIN = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS")
+"""Variables without the prefix, since other programs know them too."""
+GROUPS = {"limits": "limit_", "kafka": "kafka_"}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 SHORTEST_SECRET = 32
@@ -41,6 +44,39 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Events that may wait for landing before the answer is 503."""
 
 
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the stream is reached and what its topic must be, in effect with KAFKA_BOOTSTRAP_SERVERS set."""
+
+    topic: str = "tenant_events"
+    """The topic of events; created where it is missing."""
+    partitions: Positive = 12
+    """Partitions that the topic must have at least, and is created with."""
+    replication_factor: Positive | None = None
+    """Replicas that the topic must have at least, and is created with; unset: the broker's default."""
+    retention_hours: Positive = 168
+    """Hours that the topic must keep records, at least."""
+    group: str = "workbench_landing"
+    """The consumer group; what has landed is known by topic, whatever the group."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
+    sasl_username: str | None = None
+    """Who logs in with SASL."""
+    sasl_password: str | None = None
+    """The password of who logs in with SASL."""
+    ssl_ca_file: Path | None = None
+    """PEM file of the authorities that sign the brokers' certificates; unset: those of the system."""
+    ssl_certificate_file: Path | None = None
+    """PEM file of a client certificate."""
+    ssl_key_file: Path | None = None
+    """PEM file of the client certificate's key."""
+    publish_seconds: Positive = 5
+    """How long the broker may take to acknowledge before events go to the spool."""
+    spool_bytes: Positive = 1_073_741_824
+    """Bytes on disk that one API process may spool while the broker is away."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the environment decides, with its defaults; see `docs/settings.md`."""
 
@@ -58,6 +94,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_PROMOTE_EVERY_SECONDS: how often the embedded loop promotes."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
+    kafka_bootstrap_servers: str | None = None
+    """KAFKA_BOOTSTRAP_SERVERS: brokers as host:port, comma-separated. Unset: the API lands by itself."""
+    kafka: KafkaSettings = KafkaSettings()
+    """WORKBENCH_KAFKA_<NAME>, for instance WORKBENCH_KAFKA_PARTITIONS."""
     limits: IngestLimits = IngestLimits()
     """WORKBENCH_LIMIT_<NAME>, for instance WORKBENCH_LIMIT_EVENTS."""
 
@@ -69,19 +109,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         WORKBENCH_ variable (a misspelt setting must not be silently ignored), or a missing secret.
         """
         given = {name.removeprefix(PREFIX).lower(): v for name, v in environment.items() if name.startswith(PREFIX)}
-        if url := environment.get("DATABASE_URL"):
-            given["database_url"] = url
-        limits = {name.removeprefix("limit_"): given.pop(name) for name in list(given) if name.startswith("limit_")}
-        unknown = sorted(set(given) - set(cls.__struct_fields__))
+        groups = {group: _take(given, prefix) for group, prefix in GROUPS.items()}
+        unknown = sorted(set(given) - {name for name in cls.__struct_fields__ if name.upper() not in PLAIN})
         if unknown:
             raise SettingsError(
                 f"Unknown setting {PREFIX}{unknown[0].upper()}.", remedy="docs/settings.md lists every setting."
             )
+        given |= {name.lower(): environment[name] for name in PLAIN if environment.get(name)}
         try:
-            settings = msgspec.convert(given | {"limits": limits}, cls, strict=False, dec_hook=_as_path)
+            settings = msgspec.convert(given | groups, cls, strict=False, dec_hook=_as_path)
         except msgspec.ValidationError as error:
             raise SettingsError(f"A setting has a value that does not fit: {error}.") from error
         settings.require_secret()
+        settings.require_credentials()
         return settings
 
     def require_secret(self) -> None:
@@ -93,6 +133,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.secret is not None and len(self.secret) < SHORTEST_SECRET:
             raise SettingsError(f"WORKBENCH_SECRET has fewer than {SHORTEST_SECRET} characters.")
+
+    def require_credentials(self) -> None:
+        """Raise SettingsError where SASL or a client certificate lacks its other half."""
+        kafka = self.kafka
+        if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
+            raise SettingsError(
+                f"WORKBENCH_KAFKA_SECURITY_PROTOCOL is {kafka.security_protocol}, but who logs in is not set.",
+                remedy="Set WORKBENCH_KAFKA_SASL_USERNAME and WORKBENCH_KAFKA_SASL_PASSWORD.",
+            )
+        if (kafka.ssl_certificate_file is None) != (kafka.ssl_key_file is None):
+            raise SettingsError(
+                "Of a client certificate only one half is set.",
+                remedy="Set both WORKBENCH_KAFKA_SSL_CERTIFICATE_FILE and WORKBENCH_KAFKA_SSL_KEY_FILE.",
+            )
+
+
+def _take(given: dict[str, str], prefix: str) -> dict[str, str]:
+    """Take the settings with a prefix out, by the rest of their names."""
+    return {name.removeprefix(prefix): given.pop(name) for name in list(given) if name.startswith(prefix)}
 
 
 def _as_path(wanted: type, value: Any) -> Path:

@@ -14,6 +14,7 @@ from psycopg import errors
 
 from pipeline.core.events import Event
 from pipeline.land.bisection import isolate
+from pipeline.land.ledger import hour_of
 
 # The comparison probes the key, whatever the planner believes about sizes: statistics lag behind a
 # fast load, and one plan that reads the whole raw table would hold all landing up. Without JIT,
@@ -62,9 +63,9 @@ with stored as (
     from pg_temp.arrivals
     order by tenant_id, event_id, position
     on conflict (tenant_id, event_id) do nothing
-    returning tenant_id
+    returning tenant_id, received_at
 )
-select tenant_id, count(*) from stored group by tenant_id
+select tenant_id, date_trunc('hour', received_at), count(*) from stored group by 1, 2
 """
 
 # A statement of its own: its snapshot sees what concurrent landers committed while the insert waited.
@@ -104,9 +105,9 @@ def stage(connection: psycopg.Connection, events: Sequence[Event], positions: Se
     return {position: _reason(refusal) for position, refusal in refused}
 
 
-def store(connection: psycopg.Connection) -> dict[str, int]:
-    """Insert the staged arrivals whose keys are free; returns how many rows, by tenant."""
-    return dict(connection.execute(STORE_ARRIVALS).fetchall())
+def store(connection: psycopg.Connection) -> dict[tuple[str, int], int]:
+    """Insert the staged arrivals whose keys are free; returns how many rows, by tenant and hour of receipt."""
+    return {(tenant_id, hour_of(hour)): rows for tenant_id, hour, rows in connection.execute(STORE_ARRIVALS).fetchall()}
 
 
 def find_taken(connection: psycopg.Connection) -> dict[int, bytes]:

@@ -9,15 +9,25 @@ import msgspec
 import psycopg
 
 from pipeline.core.events import Event, Fate, Landed
-from pipeline.land import arrivals, dead_letters, ledger
-from pipeline.land.dead_letters import NO_TENANT, DeadLetter, Reason, filed_under
-from pipeline.land.ledger import Tally
+from pipeline.land import arrivals, dead_letters, ledger, offsets
+from pipeline.land.dead_letters import NO_TENANT, DeadLetter, Reason, filed_under, letter_of, letter_of_record
+from pipeline.land.ledger import Cell, Tally, hour_of
+from pipeline.stream.delivery import Delivery, Origin, Settled
 
 # Suspended tenants are among them: what was acknowledged before the suspension is still theirs.
 KNOWN_TENANTS = "select tenant_id from control.tenants where tenant_id = any(%(tenant_ids)s)"
 
 STORED = Landed(fate=Fate.STORED)
 DUPLICATE = Landed(fate=Fate.DUPLICATE)
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch whose events are in the database's temporary table, but for the refused and the unknown."""
+
+    events: Sequence[Event]
+    known: frozenset[str]
+    refused: Mapping[int, str]
+    count: int
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,56 +39,92 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 def land_batch(connection: psycopg.Connection, events: Sequence[Event]) -> list[Landed]:
     """Store, compare, keep what cannot be stored, and count. The fates hold once this is committed."""
-    known = _known_tenants(connection, {event.tenant_id for event in events})
-    positions = [position for position, event in enumerate(events) if event.tenant_id in known]
-    refused = arrivals.stage(connection, events, positions)
-    stored = arrivals.store(connection)
-    complete = sum(stored.values()) + len(refused) == len(positions)
-    taken = {} if complete else arrivals.find_taken(connection)
-    left_out = judge(events, known=known, refused=refused, taken=taken)
-    if left_out.letters:
-        dead_letters.keep(connection, list(left_out.letters.values()))
-    ledger.record_counts(connection, tally(events, stored=stored, left_out=left_out))
-    if stored:
-        ledger.record_progress(connection, stored)
+    stored, left_out = store_events(connection, events)
+    dead_letters.keep(connection, list(left_out.letters.values()))
+    _record(connection, tally(events, stored=stored, left_out=left_out))
     return fates(len(events), left_out)
 
 
+def land_delivery(connection: psycopg.Connection, delivery: Delivery) -> Settled:
+    """The same with records of a stream, whose offsets move along. Raises OffsetsMoved."""
+    staged = _stage(connection, delivery.events)
+    # Behind the slow part, so that the row is not locked for longer than needed, and before anything
+    # is stored: a consumer that was given up writes nothing.
+    offsets.advance(connection, delivery.topic, delivery.moves)
+    stored, left_out = _store(connection, staged, delivery.origins)
+    undecodable = [letter_of_record(record) for record in delivery.undecodable]
+    dead_letters.keep(connection, [*left_out.letters.values(), *undecodable])
+    _record(connection, tally(delivery.events, stored=stored, left_out=left_out, undecodable=undecodable))
+    return Settled(
+        stored=sum(stored.values()),
+        duplicate=len(left_out.duplicates),
+        dead_lettered=len(left_out.letters) + len(undecodable),
+    )
+
+
+def store_events(
+    connection: psycopg.Connection, events: Sequence[Event], origins: Sequence[Origin] = ()
+) -> tuple[dict[Cell, int], LeftOut]:
+    """Store what can be; how many rows that is, and what is left out. Neither letters nor counts are kept."""
+    return _store(connection, _stage(connection, events), origins)
+
+
 def judge(
-    events: Sequence[Event], *, known: frozenset[str], refused: Mapping[int, str], taken: Mapping[int, bytes]
+    events: Sequence[Event],
+    *,
+    known: frozenset[str],
+    refused: Mapping[int, str],
+    taken: Mapping[int, bytes],
+    origins: Sequence[Origin] = (),
 ) -> LeftOut:
     """What becomes of the events that are not stored, from what the database said of them.
 
     By position, `refused` holds its reason, and `taken` the payload hash stored under the event's key.
     """
-    letters = {p: _unknown_tenant(event) for p, event in enumerate(events) if event.tenant_id not in known}
-    for p, detail in refused.items():
-        letters[p] = DeadLetter(event=events[p], reason=Reason.REFUSED_BY_DATABASE, detail=detail)
-    duplicates = []
-    for p, stored_hash in taken.items():
-        if events[p].payload_hash == stored_hash:
-            duplicates.append(p)
+    letters: dict[int, DeadLetter] = {}
+    duplicates: list[int] = []
+
+    def add(position: int, reason: Reason, detail: str) -> None:
+        letters[position] = letter_of(events[position], reason, detail, origins[position] if origins else None)
+
+    for position, event in enumerate(events):
+        if event.tenant_id not in known:
+            add(position, Reason.UNKNOWN_TENANT, "there is no tenant of this id")
+    for position, detail in refused.items():
+        add(position, Reason.REFUSED_BY_DATABASE, detail)
+    for position, stored_hash in taken.items():
+        if events[position].payload_hash == stored_hash:
+            duplicates.append(position)
         else:
-            letters[p] = _conflict(events[p], stored_hash)
+            add(position, Reason.CONFLICT, _conflict(events[position], stored_hash))
     return LeftOut(duplicates=duplicates, letters=letters)
 
 
-def tally(events: Sequence[Event], *, stored: Mapping[str, int], left_out: LeftOut) -> list[Tally]:
-    """The counts of each tenant in the batch; those in `stored` are the database's own."""
-    accepted: Counter[str] = Counter()
-    for tenant_id, count in Counter([event.tenant_id for event in events]).items():
-        accepted[filed_under(tenant_id)] += count
-    duplicate = Counter(events[p].tenant_id for p in left_out.duplicates)
-    dead_lettered = Counter(letter.tenant_id for letter in left_out.letters.values())
+def tally(
+    events: Sequence[Event],
+    *,
+    stored: Mapping[Cell, int],
+    left_out: LeftOut,
+    undecodable: Sequence[DeadLetter] = (),
+) -> list[Tally]:
+    """The counts of each tenant and hour in the batch; those in `stored` are the database's own."""
+    accepted: Counter[Cell] = Counter(_cell(letter) for letter in undecodable)
+    for (tenant_id, hour), count in Counter(
+        [(event.tenant_id, hour_of(event.received_at)) for event in events]
+    ).items():
+        accepted[filed_under(tenant_id), hour] += count
+    duplicate = Counter((events[p].tenant_id, hour_of(events[p].received_at)) for p in left_out.duplicates)
+    dead_lettered = Counter(_cell(letter) for letter in (*left_out.letters.values(), *undecodable))
     return [
         Tally(
-            tenant_id=tenant_id,
+            tenant_id=cell[0],
+            hour=cell[1],
             accepted=count,
-            stored=stored.get(tenant_id, 0),
-            duplicate=duplicate[tenant_id],
-            dead_lettered=dead_lettered[tenant_id],
+            stored=stored.get(cell, 0),
+            duplicate=duplicate[cell],
+            dead_lettered=dead_lettered[cell],
         )
-        for tenant_id, count in accepted.items()
+        for cell, count in accepted.items()
     ]
 
 
@@ -92,6 +138,31 @@ def fates(count: int, left_out: LeftOut) -> list[Landed]:
     return told
 
 
+def _stage(connection: psycopg.Connection, events: Sequence[Event]) -> Staged:
+    known = _known_tenants(connection, {event.tenant_id for event in events})
+    positions = [position for position, event in enumerate(events) if event.tenant_id in known]
+    refused = arrivals.stage(connection, events, positions)
+    return Staged(events=events, known=known, refused=refused, count=len(positions) - len(refused))
+
+
+def _store(
+    connection: psycopg.Connection, staged: Staged, origins: Sequence[Origin] = ()
+) -> tuple[dict[Cell, int], LeftOut]:
+    stored = arrivals.store(connection)
+    taken = {} if sum(stored.values()) == staged.count else arrivals.find_taken(connection)
+    left_out = judge(staged.events, known=staged.known, refused=staged.refused, taken=taken, origins=origins)
+    return stored, left_out
+
+
+def _record(connection: psycopg.Connection, tallies: Sequence[Tally]) -> None:
+    ledger.record_counts(connection, tallies)
+    ledger.record_progress(connection, {tally.tenant_id for tally in tallies if tally.stored})
+
+
+def _cell(letter: DeadLetter) -> Cell:
+    return letter.tenant_id, hour_of(letter.received_at)
+
+
 def _known_tenants(connection: psycopg.Connection, tenant_ids: set[str]) -> frozenset[str]:
     # What cannot be a tenant id may not even be text that a query can ask for.
     possible = [tenant_id for tenant_id in tenant_ids if filed_under(tenant_id) != NO_TENANT]
@@ -99,14 +170,8 @@ def _known_tenants(connection: psycopg.Connection, tenant_ids: set[str]) -> froz
     return frozenset(tenant_id for (tenant_id,) in found)
 
 
-def _unknown_tenant(event: Event) -> DeadLetter:
-    return DeadLetter(event=event, reason=Reason.UNKNOWN_TENANT, detail="there is no tenant of this id")
-
-
-def _conflict(event: Event, stored_hash: bytes) -> DeadLetter:
-    return DeadLetter(
-        event=event,
-        reason=Reason.CONFLICT,
-        detail="event_id is taken by an event with another payload: "
-        f"{stored_hash.hex()} is stored, {event.payload_hash.hex()} was sent",
+def _conflict(event: Event, stored_hash: bytes) -> str:
+    return (
+        "event_id is taken by an event with another payload: "
+        f"{stored_hash.hex()} is stored, {event.payload_hash.hex()} was sent"
     )

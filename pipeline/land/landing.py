@@ -1,39 +1,33 @@
-"""Landing: batches of events become durable, each in one transaction on a connection that is kept.
+"""Landing: batches of events, or records of a stream, become durable, each in one transaction.
 
-The connection is the lander's own: it reconnects after a loss, starts over after a deadlock, and
-tells no fate before the commit. What happens inside the transaction is in `batch.py`.
+What happens inside the transaction is in `batch.py`, how it is run in `session.py`. No fate is told
+before the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
-from psycopg import IsolationLevel, errors
 
-from pipeline.core.errors import DatabaseUnavailable
 from pipeline.core.events import Event, Landed
-from pipeline.land import arrivals
-from pipeline.land.batch import land_batch
+from pipeline.land import offsets
+from pipeline.land.batch import land_batch, land_delivery
+from pipeline.land.rereading import land_again
+from pipeline.land.session import LandingSession
+from pipeline.stream.delivery import Delivery, Move, Settled
 
-ATTEMPTS = 3
-"""How often a batch is landed that loses against another transaction."""
-
-LOST = (errors.DeadlockDetected, errors.SerializationFailure)
-GAVE_UP = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+Connect = Callable[[], psycopg.Connection]
 
 
 class Lander:
-    """Lands batches, one at a time: it belongs to one thread.
+    """Lands batches of events, one at a time: it belongs to one thread.
 
-    `connect` gives a connection in UTC that logs in as the lander role, and may raise
-    DatabaseUnavailable. Several landers may land the same events at the same time.
+    `connect` is as for LandingSession. Several landers may land the same events at the same time.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
-        self._connect = connect
-        self._connection: psycopg.Connection | None = None
+    def __init__(self, connect: Connect) -> None:
+        self._session = LandingSession(connect)
 
     def land(self, events: Sequence[Event]) -> list[Landed]:
         """The fates of the events, in their order, durable when this returns.
@@ -44,50 +38,35 @@ class Lander:
         """
         if not events:
             return []
-        lost: Exception | None = None
-        for _ in range(ATTEMPTS):
-            try:
-                with self._transaction() as connection:
-                    return land_batch(connection, events)
-            except LOST as error:
-                lost = error
-        raise DatabaseUnavailable(
-            f"Landing lost against other transactions {ATTEMPTS} times in a row.",
-            remedy="Nothing of this batch is stored; hand it over again.",
-        ) from lost
+        return self._session.run(lambda connection: land_batch(connection, events))
 
     def close(self) -> None:
         """Let go of the connection; the next batch would open another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._session.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection]:
-        """A transaction that commits at the end of the block; driver errors are translated here."""
-        try:
-            connection = self._connected()
-            with connection.transaction():
-                yield connection
-        except LOST:
-            raise
-        except GAVE_UP as error:
-            self.close()
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise DatabaseUnavailable(
-                f"PostgreSQL gave up while landing: {reason}.",
-                remedy="Hand the same events over again: their ids keep them from counting twice.",
-            ) from error
 
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            connection = self._connect()
-            try:
-                connection.isolation_level = IsolationLevel.READ_COMMITTED
-                with connection.transaction():
-                    arrivals.prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+class StreamLander:
+    """Lands deliveries of a stream (`pipeline.stream.delivery.Landing`); it belongs to one thread."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._session = LandingSession(connect)
+
+    def find_offsets(self, topic: str, beginnings: Mapping[int, int]) -> dict[int, int]:
+        """See `Landing.find_offsets`."""
+        return self._session.run(lambda connection: offsets.begin(connection, topic, beginnings))
+
+    def restart(self, topic: str, moves: Mapping[int, Move]) -> None:
+        """See `Landing.restart`."""
+        self._session.run(lambda connection: offsets.restart(connection, topic, moves))
+
+    def land(self, delivery: Delivery) -> Settled:
+        """See `Landing.land`."""
+        return self._session.run(lambda connection: land_delivery(connection, delivery))
+
+    def land_again(self, delivery: Delivery) -> Settled:
+        """Land records that have landed before, counting what is new. Raises DatabaseUnavailable."""
+        return self._session.run(lambda connection: land_again(connection, delivery))
+
+    def close(self) -> None:
+        """Let go of the connection; the next delivery would open another."""
+        self._session.close()

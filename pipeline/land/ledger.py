@@ -1,4 +1,4 @@
-"""The ledger of landing: per tenant and hour how many events arrived and what became of them.
+"""The ledger of landing: per tenant and hour of receipt how many events arrived and what became of them.
 
 `accepted` is counted from what was handed over, the rest from what was done with it. The table
 refuses a row in which the two differ, so a landing that loses count cannot commit.
@@ -6,7 +6,8 @@ refuses a row in which the two differ, so a landing that loses count cannot comm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
@@ -15,12 +16,12 @@ import psycopg
 # tenants wait for each other there and do not deadlock.
 RECORD_COUNTS = """
 insert into control.ingest_ledger as kept (tenant_id, hour, accepted, stored, duplicate, dead_lettered)
-select tenant_id, date_trunc('hour', now(), 'UTC'), accepted, stored, duplicate, dead_lettered
+select tenant_id, hour, accepted, stored, duplicate, dead_lettered
 from unnest(
-    %(tenant_ids)s::text[], %(accepted)s::bigint[], %(stored)s::bigint[],
+    %(tenant_ids)s::text[], %(hours)s::timestamptz[], %(accepted)s::bigint[], %(stored)s::bigint[],
     %(duplicate)s::bigint[], %(dead_lettered)s::bigint[]
-) as batch (tenant_id, accepted, stored, duplicate, dead_lettered)
-order by tenant_id
+) as batch (tenant_id, hour, accepted, stored, duplicate, dead_lettered)
+order by tenant_id, hour
 on conflict (tenant_id, hour) do update set
     accepted = kept.accepted + excluded.accepted,
     stored = kept.stored + excluded.stored,
@@ -38,22 +39,62 @@ on conflict (tenant_id) do update set landed_xid = greatest(kept.landed_xid, exc
 """
 
 
+Cell = tuple[str, int]
+"""A tenant and an hour of receipt (see `hour_of`), by which the ledger counts."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant's part in a batch, in events."""
+    """One tenant's part in a batch that was received in one hour, in events."""
 
     tenant_id: str
+    hour: int
+    """See `hour_of`."""
     accepted: int
     stored: int
     duplicate: int
     dead_lettered: int
 
 
+def hour_of(moment: datetime) -> int:
+    """The hour that an aware time lies in, counted from 1970 in UTC."""
+    return (moment - EPOCH) // HOUR
+
+
+def corrections(
+    *,
+    stored: Mapping[Cell, int],
+    duplicate: Mapping[Cell, int],
+    letters: Mapping[Cell, int],
+    resolved: Mapping[Cell, int],
+) -> list[Tally]:
+    """The tallies of a second landing of events that arrived before.
+
+    What is stored or a duplicate now, or has become a dead letter (`letters`), is counted; letters that
+    are `resolved` by it are taken out again, so that their events count once.
+    """
+    return [
+        Tally(
+            tenant_id=cell[0],
+            hour=cell[1],
+            accepted=stored.get(cell, 0) + duplicate.get(cell, 0) + letters.get(cell, 0) - resolved.get(cell, 0),
+            stored=stored.get(cell, 0),
+            duplicate=duplicate.get(cell, 0),
+            dead_lettered=letters.get(cell, 0) - resolved.get(cell, 0),
+        )
+        for cell in sorted({*stored, *duplicate, *letters, *resolved})
+    ]
+
+
 def record_counts(connection: psycopg.Connection, tallies: Sequence[Tally]) -> None:
-    """Add the tallies to this hour's. Raises CheckViolation where one does not add up."""
+    """Add the tallies to those of their hours. Raises CheckViolation where one does not add up."""
     connection.execute(
         RECORD_COUNTS,
         {
             "tenant_ids": [tally.tenant_id for tally in tallies],
+            "hours": [EPOCH + tally.hour * HOUR for tally in tallies],
             "accepted": [tally.accepted for tally in tallies],
             "stored": [tally.stored for tally in tallies],
             "duplicate": [tally.duplicate for tally in tallies],

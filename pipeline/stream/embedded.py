@@ -19,7 +19,7 @@ import msgspec
 
 from pipeline.core.errors import WorkbenchError
 from pipeline.core.events import Event, Landed
-from pipeline.stream.port import Group, Overloaded
+from pipeline.stream.port import Group, Overloaded, Readiness
 
 Land = Callable[[Sequence[Event]], list[Landed]]
 
@@ -63,7 +63,10 @@ class EmbeddedPublisher:
         """Events that wait or are being landed."""
         return self._queued
 
-    async def publish(self, events: Sequence[Event]) -> list[Landed]:
+    async def open(self) -> None:
+        """Nothing: the first publish begins."""
+
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
         if not events:
             return []
         if self._closed:
@@ -78,10 +81,11 @@ class EmbeddedPublisher:
             self._landing = loop.create_task(self._land_waiting(), name="group commit")
         return await publish.answer
 
-    async def check(self) -> None:
+    async def check(self) -> Readiness:
         if self._closed:
             raise WorkbenchError("This process is shutting down.")
         await asyncio.to_thread(self._probe)
+        return Readiness(durable_by="database")
 
     async def close(self) -> None:
         self._closed = True

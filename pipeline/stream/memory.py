@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pipeline.core.errors import WorkbenchError
 from pipeline.core.events import Event, Fate, Landed
+from pipeline.stream.port import Readiness
 
 
 class MemoryPublisher:
@@ -24,13 +25,17 @@ class MemoryPublisher:
         self.conflicts: list[Event] = []
         self.failure: WorkbenchError | None = None
 
-    async def publish(self, events: Sequence[Event]) -> list[Landed]:
+    async def open(self) -> None:
+        """Nothing to begin."""
+
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
         await self.check()
         return [self._land(event) for event in events]
 
-    async def check(self) -> None:
+    async def check(self) -> Readiness:
         if self.failure is not None:
             raise self.failure
+        return Readiness(durable_by="memory")
 
     async def close(self) -> None:
         self.failure = WorkbenchError("The publisher is closed.")

@@ -8,7 +8,7 @@ fates, and the sender retries with the same ids.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -30,19 +30,31 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """By what events are made durable now, and what is amiss although they are."""
+
+    durable_by: Literal["database", "broker", "spool", "memory"]
+    warning: str | None = None
+
+
 class Publisher(Protocol):
     """Takes events of any tenants and tells the fate of each once it is durable."""
 
-    async def publish(self, events: Sequence[Event]) -> list[Landed]:
+    async def open(self) -> None:
+        """Begin, in the event loop that publishes; what cannot be reached yet does not keep it from beginning."""
+        ...
+
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
         """The fates, aligned with the events.
 
-        Raises Overloaded, then none was taken; or DatabaseUnavailable, then each may or may not
-        have been stored, and handing it over again under the same id is safe.
+        `shards` is over how many partitions each of their tenants is spread, where there are any.
+        Raises Overloaded, then none was taken; or DatabaseUnavailable or StreamUnavailable, then each
+        may or may not have been taken, and handing it over again under the same id is safe.
         """
         ...
 
-    async def check(self) -> None:
-        """Return if events can be published now; else raise WorkbenchError with the reason."""
+    async def check(self) -> Readiness:
+        """How events are made durable now; raises WorkbenchError with the reason where they cannot be."""
         ...
 
     async def close(self) -> None:

@@ -34,6 +34,7 @@ Verdict = tuple[LineOutcome, str | None]
 
 OUTCOMES = {
     Outcome.ACCEPTED: LineOutcome.ACCEPTED,
+    Outcome.SPOOLED: LineOutcome.ACCEPTED,
     Outcome.DUPLICATE: LineOutcome.DUPLICATE,
     Outcome.CONFLICT: LineOutcome.CONFLICT,
     Outcome.INVALID: LineOutcome.INVALID,

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.database import Database, ServiceRole
 from pipeline.core.errors import DatabaseUnavailable
 from pipeline.core.events import Event, Fate
-from pipeline.land import landing
+from pipeline.land import session
 from pipeline.land.landing import Lander
 from tests.conftest import NewTenant
 from tests.factories import event
@@ -99,7 +99,7 @@ def test_landers_of_the_same_keys_in_opposite_order_wait_and_do_not_deadlock(
     blocker: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(landing, "ATTEMPTS", 1)
+    monkeypatch.setattr(session, "ATTEMPTS", 1)
     first, second = new_lander(), new_lander()
     first.land([event()])
     events = [event(event_id=UUID(int=key)) for key in range(11)]
@@ -119,7 +119,7 @@ def test_landers_of_the_same_tenants_in_opposite_order_wait_and_do_not_deadlock(
     blocker: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(landing, "ATTEMPTS", 1)
+    monkeypatch.setattr(session, "ATTEMPTS", 1)
     first, second = new_lander(), new_lander()
     first.land([event(), event(tenant_id="globex")])
     with blocker.transaction():

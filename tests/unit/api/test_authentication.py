@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from starlette.requests import Request
 
-from api.authentication import CACHED_KEYS, REVOCATION_SECONDS, UNKNOWN_SECONDS, Authenticator
+from api.authentication import CACHED_KEYS, REVOCATION_SECONDS, STALE_SECONDS, UNKNOWN_SECONDS, Authenticator
 from api.refusals import Refusal
 from pipeline.core.errors import DatabaseUnavailable
 from tests.unit.api.keys import KEY, Keys, grant
@@ -72,6 +72,30 @@ async def test_a_lookup_that_failed_is_not_remembered(keys: Keys) -> None:
     assert await status(authenticator) == 503
     keys.failure = None
     assert await status(authenticator) == 200
+
+
+async def test_a_key_that_was_valid_opens_while_the_database_is_away_but_not_for_ever(keys: Keys) -> None:
+    time = Time()
+    authenticator = Authenticator(keys, monotonic=time)
+    assert await status(authenticator) == 200
+    keys.failure = DatabaseUnavailable()
+    for _ in range(2):
+        time.now += STALE_SECONDS / 2 - 1
+        assert await status(authenticator) == 200
+    time.now += 2
+    assert await status(authenticator) == 503
+
+
+async def test_a_key_that_was_revoked_opens_nothing_while_the_database_is_away(keys: Keys) -> None:
+    time = Time()
+    authenticator = Authenticator(keys, monotonic=time)
+    assert await status(authenticator) == 200
+    del keys.grants[KEY]
+    time.now += REVOCATION_SECONDS
+    assert await status(authenticator) == 401
+    keys.failure = DatabaseUnavailable()
+    time.now += REVOCATION_SECONDS
+    assert await status(authenticator) == 503
 
 
 async def test_unknown_keys_do_not_fill_the_memory(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ async def test_one_event_is_stored_as_the_keys_tenants(door: Door, publisher: Me
             {"index": 0, "event_id": one["event_id"], "outcome": "accepted", "reason": None, "retryable": False}
         ],
         "accepted": 1,
+        "spooled": 0,
         "duplicate": 0,
         "conflict": 0,
         "invalid": 0,
@@ -69,6 +70,7 @@ async def test_each_event_of_a_mixed_request_has_its_own_outcome(door: Door, pub
     assert [result["index"] for result in array.json()["results"]] == list(range(8))
     assert {key: value for key, value in array.json().items() if key != "results"} == {
         "accepted": 2,
+        "spooled": 0,
         "duplicate": 1,
         "conflict": 1,
         "invalid": 4,
@@ -85,6 +87,8 @@ def outcomes(answer: httpx.Response) -> list[str]:
     [
         ([Fate.STORED, Fate.DUPLICATE], 200),
         ([Fate.DUPLICATE], 200),
+        ([Fate.PUBLISHED, Fate.SPOOLED], 200),
+        ([Fate.SPOOLED, Fate.CONFLICT], 207),
         ([Fate.STORED, Fate.CONFLICT], 207),
         ([Fate.DUPLICATE, Fate.DEAD_LETTERED], 207),
         ([Fate.CONFLICT, Fate.CONFLICT], 409),
@@ -94,7 +98,7 @@ def outcomes(answer: httpx.Response) -> list[str]:
 )
 async def test_the_status_sums_the_outcomes_up(fates: list[Fate], status: int, door: Door) -> None:
     class Decided(MemoryPublisher):
-        async def publish(self, events: Sequence[Event]) -> list[Landed]:
+        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
             return [Landed(fate=fate, detail="why") for fate, _ in zip(fates, events, strict=True)]
 
     async with door(publisher=Decided()) as client:
@@ -107,7 +111,7 @@ async def test_nothing_is_answered_before_it_is_durable(door: Door) -> None:
     durable = asyncio.Event()
 
     class Slow(MemoryPublisher):
-        async def publish(self, events: Sequence[Event]) -> list[Landed]:
+        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
             landed = await super().publish(events)
             await durable.wait()
             return landed
@@ -151,7 +155,7 @@ class Troubled(MemoryPublisher):
         super().__init__()
         self.troubles = troubles
 
-    async def publish(self, events: Sequence[Event]) -> list[Landed]:
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
         trouble = self.troubles.pop() if self.troubles else "none"
         if trouble == "overloaded":
             raise Overloaded

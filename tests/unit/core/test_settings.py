@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.core.errors import SettingsError
-from pipeline.core.settings import Settings
+from pipeline.core.settings import GROUPS, PLAIN, Settings
 
 SECRET = "s" * 32
 
@@ -40,11 +40,21 @@ def test_values_are_converted_and_limits_are_reached_by_their_names() -> None:
         ({"WORKBENCH_LOG_LEVEL": "loud"}, "log_level"),
         ({"DATABASE_URL": "postgresql://x@h/d"}, "WORKBENCH_SECRET"),
         ({"WORKBENCH_SECRET": "short"}, "WORKBENCH_SECRET"),
+        ({"WORKBENCH_DATABASE_URL": "postgresql://x@h/d"}, "WORKBENCH_DATABASE_URL"),
+        ({"WORKBENCH_KAFKA_BOOTSTRAP_SERVERS": "h:9092"}, "bootstrap_servers"),
+        ({"WORKBENCH_KAFKA_PARTITIONS": "0"}, "partitions"),
+        ({"WORKBENCH_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "WORKBENCH_KAFKA_SASL_USERNAME"),
+        ({"WORKBENCH_KAFKA_SSL_KEY_FILE": "key.pem"}, "WORKBENCH_KAFKA_SSL_CERTIFICATE_FILE"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_name(environment: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         Settings.from_environment(environment)
+
+
+def test_the_stream_is_reached_by_the_name_that_other_programs_know_and_has_settings_of_its_own() -> None:
+    settings = Settings.from_environment({"KAFKA_BOOTSTRAP_SERVERS": "a:9092,b:9092", "WORKBENCH_KAFKA_TOPIC": "t"})
+    assert (settings.kafka_bootstrap_servers, settings.kafka.topic) == ("a:9092,b:9092", "t")
 
 
 def test_no_error_repeats_the_secret() -> None:
@@ -62,12 +72,13 @@ def test_the_documentation_names_every_setting_with_its_default() -> None:
     documented = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", documented, re.MULTILINE))
     defaults = Settings.from_environment({})
-    names = {"DATABASE_URL": None} | {
+    names = dict.fromkeys(PLAIN) | {
         f"WORKBENCH_{name.upper()}": getattr(defaults, name)
         for name in Settings.__struct_fields__
-        if name not in {"database_url", "limits"}
+        if name not in GROUPS and name.upper() not in PLAIN
     }
-    limits = msgspec.structs.asdict(defaults.limits)
-    names |= {f"WORKBENCH_LIMIT_{name.upper()}": value for name, value in limits.items()}
+    for group, prefix in GROUPS.items():
+        values = msgspec.structs.asdict(getattr(defaults, group))
+        names |= {f"WORKBENCH_{prefix.upper()}{name.upper()}": value for name, value in values.items()}
     told = {name: "unset" if value is None else str(value) for name, value in names.items()}
     assert {name: text.replace(",", "") for name, text in rows.items()} == told

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pipeline.core.events import Fate
 from pipeline.land.batch import fates, judge, tally
 from pipeline.land.dead_letters import NO_TENANT, Reason
-from pipeline.land.ledger import Tally
-from tests.factories import event
+from pipeline.land.ledger import Tally, hour_of
+from tests.factories import MOMENT, event
 
 ACME = frozenset({"acme"})
+HOUR = hour_of(MOMENT)
 
 
 def test_each_event_that_is_not_stored_gets_the_fate_that_its_reason_gives() -> None:
@@ -27,16 +28,16 @@ def test_each_event_that_is_not_stored_gets_the_fate_that_its_reason_gives() -> 
         3: Reason.REFUSED_BY_DATABASE,
         4: Reason.UNKNOWN_TENANT,
     }
-    assert tally(events, stored={"acme": 1}, left_out=left_out) == [
-        Tally(tenant_id="acme", accepted=4, stored=1, duplicate=1, dead_lettered=2),
-        Tally(tenant_id="nobody", accepted=1, stored=0, duplicate=0, dead_lettered=1),
+    assert tally(events, stored={("acme", HOUR): 1}, left_out=left_out) == [
+        Tally(tenant_id="acme", hour=HOUR, accepted=4, stored=1, duplicate=1, dead_lettered=2),
+        Tally(tenant_id="nobody", hour=HOUR, accepted=1, stored=0, duplicate=0, dead_lettered=1),
     ]
 
 
 def test_what_was_accepted_is_counted_from_the_input_whatever_the_database_says() -> None:
     events = [event(), event()]
     left_out = judge(events, known=ACME, refused={}, taken={})
-    (counted,) = tally(events, stored={"acme": 1}, left_out=left_out)
+    (counted,) = tally(events, stored={("acme", HOUR): 1}, left_out=left_out)
     assert (counted.accepted, counted.stored) == (2, 1)
 
 
@@ -44,5 +45,5 @@ def test_tenant_ids_that_cannot_be_one_are_counted_together_under_a_name_that_no
     events = [event(tenant_id="\0"), event(tenant_id="\ud800"), event(tenant_id="Acme Ltd")]
     left_out = judge(events, known=ACME, refused={}, taken={})
     assert tally(events, stored={}, left_out=left_out) == [
-        Tally(tenant_id=NO_TENANT, accepted=3, stored=0, duplicate=0, dead_lettered=3)
+        Tally(tenant_id=NO_TENANT, hour=HOUR, accepted=3, stored=0, duplicate=0, dead_lettered=3)
     ]
