@@ -44,16 +44,19 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self._landing_seconds = Histogram(
-            "workbench_landing_seconds", "One landing transaction.", buckets=SECONDS, registry=registry
+        self._group_seconds = Histogram(
+            "workbench_group_seconds",
+            "From a group of publishes to its being durable.",
+            buckets=SECONDS,
+            registry=registry,
         )
-        self._landing_events = Histogram(
-            "workbench_landing_events", "Events per landing transaction.", buckets=COUNTS, registry=registry
+        self._group_events = Histogram("workbench_group_events", "Events per group.", buckets=COUNTS, registry=registry)
+        self._group_requests = Histogram(
+            "workbench_group_requests", "Requests per group.", buckets=COUNTS, registry=registry
         )
-        self._landing_requests = Histogram(
-            "workbench_landing_requests", "Requests per landing transaction.", buckets=COUNTS, registry=registry
+        self._queued = Gauge(
+            "workbench_queued_events", "Events that wait or are being made durable.", registry=registry
         )
-        self._queued = Gauge("workbench_queued_events", "Events that wait or are being landed.", registry=registry)
         self._spooled_events = Gauge(
             "workbench_spooled_events", "Events that wait on disk for the broker.", registry=registry
         )
@@ -76,11 +79,11 @@ class Metrics:
         """Time the block as a publish."""
         return self._publish_seconds.time()
 
-    def observe_landing(self, group: Group) -> None:
-        """A group of publishes was landed."""
-        self._landing_seconds.observe(group.seconds)
-        self._landing_events.observe(group.events)
-        self._landing_requests.observe(group.publishes)
+    def observe_group(self, group: Group) -> None:
+        """A group of publishes was landed, or acknowledged by the broker, or spooled."""
+        self._group_seconds.observe(group.seconds)
+        self._group_events.observe(group.events)
+        self._group_requests.observe(group.publishes)
 
     def watch_queue(self, queued: Callable[[], int]) -> None:
         """Ask `queued` for the events that wait whenever the metrics are read."""

@@ -7,6 +7,7 @@ table itself: it does not work under row security, which the lander is subject t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import psycopg
@@ -14,7 +15,7 @@ from psycopg import errors
 
 from pipeline.core.events import Event
 from pipeline.land.bisection import isolate
-from pipeline.land.ledger import hour_of
+from pipeline.land.screening import Screen
 
 # The comparison probes the key, whatever the planner believes about sizes: statistics lag behind a
 # fast load, and one plan that reads the whole raw table would hold all landing up. Without JIT,
@@ -49,25 +50,6 @@ COPY_ARRIVALS = "copy pg_temp.arrivals from stdin (format binary)"
 WIRE_TYPES = ("int4", "text", "uuid", "text", "timestamptz", "timestamptz", "text", "text", "bytea", "bytea")
 JSONB_VERSION = b"\x01"
 
-# Sorted, so that landers with keys in common wait for each other instead of deadlocking, and so that
-# neighbours go to the same index page. Of several arrivals with one key the first is stored.
-STORE_ARRIVALS = """
-with stored as (
-    insert into raw.usage_events (
-        tenant_id, event_id, event_type, occurred_at, received_at,
-        user_id, session_id, properties, payload_hash
-    )
-    select
-        tenant_id, event_id, event_type, occurred_at, received_at,
-        user_id, session_id, properties, payload_hash
-    from pg_temp.arrivals
-    order by tenant_id, event_id, position
-    on conflict (tenant_id, event_id) do nothing
-    returning tenant_id, received_at
-)
-select tenant_id, date_trunc('hour', received_at), count(*) from stored group by 1, 2
-"""
-
 # A statement of its own: its snapshot sees what concurrent landers committed while the insert waited.
 FIND_TAKEN = """
 select position, stored_hash
@@ -84,6 +66,9 @@ where not (landed_now and turn = 1)
 order by position
 """
 
+# The last line of an error's context; those above it may quote what was sent.
+LINE = re.compile(r"COPY arrivals, \D*(\d+).*")
+
 # What PostgreSQL, or the encoding on the way to it, refuses because of the values themselves.
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, UnicodeEncodeError)
 
@@ -94,24 +79,24 @@ def prepare(connection: psycopg.Connection) -> None:
     connection.execute(CREATE_ARRIVALS)
 
 
-def stage(connection: psycopg.Connection, events: Sequence[Event], positions: Sequence[int]) -> dict[int, str]:
+def stage(
+    connection: psycopg.Connection, events: Sequence[Event], positions: Sequence[int], screen: Screen
+) -> dict[int, str]:
     """Copy the events at these positions into the database; returns why it refused some, by position."""
 
     def attempt(some: Sequence[int]) -> None:
         with connection.transaction():
             _copy(connection, events, some)
 
-    refused = isolate(positions, attempt, REFUSALS) if positions else []
+    refused = [
+        each for part in screen.divide(events, positions) for each in isolate(part, attempt, REFUSALS, _refused_line)
+    ]
+    screen.learn(len(refused))
     return {position: _reason(refusal) for position, refusal in refused}
 
 
-def store(connection: psycopg.Connection) -> dict[tuple[str, int], int]:
-    """Insert the staged arrivals whose keys are free; returns how many rows, by tenant and hour of receipt."""
-    return {(tenant_id, hour_of(hour)): rows for tenant_id, hour, rows in connection.execute(STORE_ARRIVALS).fetchall()}
-
-
 def find_taken(connection: psycopg.Connection) -> dict[int, bytes]:
-    """The staged arrivals that `store` left out: the payload hash that is stored under their key, by position."""
+    """The staged arrivals that were not stored: the payload hash that is stored under their key, by position."""
     return dict(connection.execute(FIND_TAKEN).fetchall())
 
 
@@ -134,6 +119,13 @@ def _copy(connection: psycopg.Connection, events: Sequence[Event], positions: Se
                     event.payload_hash,
                 )
             )
+
+
+def _refused_line(refusal: Exception) -> int | None:
+    """The row of a COPY that was refused, from 0, as PostgreSQL tells it, in whatever language."""
+    context = (refusal.diag.context or "") if isinstance(refusal, psycopg.Error) else ""
+    match = LINE.fullmatch(context.rpartition("\n")[2])
+    return int(match[1]) - 1 if match else None
 
 
 def _reason(refusal: Exception) -> str:

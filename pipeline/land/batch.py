@@ -11,6 +11,7 @@ import psycopg
 from pipeline.core.events import Event, Fate, Landed
 from pipeline.land import arrivals, dead_letters, ledger, offsets
 from pipeline.land.dead_letters import NO_TENANT, DeadLetter, Reason, filed_under, letter_of, letter_of_record
+from pipeline.land.habits import Habits
 from pipeline.land.ledger import Cell, Tally, hour_of
 from pipeline.stream.delivery import Delivery, Origin, Settled
 
@@ -37,21 +38,21 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     letters: Mapping[int, DeadLetter]
 
 
-def land_batch(connection: psycopg.Connection, events: Sequence[Event]) -> list[Landed]:
+def land_batch(connection: psycopg.Connection, events: Sequence[Event], habits: Habits) -> list[Landed]:
     """Store, compare, keep what cannot be stored, and count. The fates hold once this is committed."""
-    stored, left_out = store_events(connection, events)
+    stored, left_out = _store(connection, _stage(connection, events, habits), habits)
     dead_letters.keep(connection, list(left_out.letters.values()))
     _record(connection, tally(events, stored=stored, left_out=left_out))
     return fates(len(events), left_out)
 
 
-def land_delivery(connection: psycopg.Connection, delivery: Delivery) -> Settled:
+def land_delivery(connection: psycopg.Connection, delivery: Delivery, habits: Habits) -> Settled:
     """The same with records of a stream, whose offsets move along. Raises OffsetsMoved."""
-    staged = _stage(connection, delivery.events)
+    staged = _stage(connection, delivery.events, habits)
     # Behind the slow part, so that the row is not locked for longer than needed, and before anything
     # is stored: a consumer that was given up writes nothing.
     offsets.advance(connection, delivery.topic, delivery.moves)
-    stored, left_out = _store(connection, staged, delivery.origins)
+    stored, left_out = _store(connection, staged, habits, delivery.origins)
     undecodable = [letter_of_record(record) for record in delivery.undecodable]
     dead_letters.keep(connection, [*left_out.letters.values(), *undecodable])
     _record(connection, tally(delivery.events, stored=stored, left_out=left_out, undecodable=undecodable))
@@ -63,10 +64,10 @@ def land_delivery(connection: psycopg.Connection, delivery: Delivery) -> Settled
 
 
 def store_events(
-    connection: psycopg.Connection, events: Sequence[Event], origins: Sequence[Origin] = ()
+    connection: psycopg.Connection, events: Sequence[Event], habits: Habits, origins: Sequence[Origin] = ()
 ) -> tuple[dict[Cell, int], LeftOut]:
     """Store what can be; how many rows that is, and what is left out. Neither letters nor counts are kept."""
-    return _store(connection, _stage(connection, events), origins)
+    return _store(connection, _stage(connection, events, habits), habits, origins)
 
 
 def judge(
@@ -138,17 +139,17 @@ def fates(count: int, left_out: LeftOut) -> list[Landed]:
     return told
 
 
-def _stage(connection: psycopg.Connection, events: Sequence[Event]) -> Staged:
+def _stage(connection: psycopg.Connection, events: Sequence[Event], habits: Habits) -> Staged:
     known = _known_tenants(connection, {event.tenant_id for event in events})
     positions = [position for position, event in enumerate(events) if event.tenant_id in known]
-    refused = arrivals.stage(connection, events, positions)
+    refused = arrivals.stage(connection, events, positions, habits.screen)
     return Staged(events=events, known=known, refused=refused, count=len(positions) - len(refused))
 
 
 def _store(
-    connection: psycopg.Connection, staged: Staged, origins: Sequence[Origin] = ()
+    connection: psycopg.Connection, staged: Staged, habits: Habits, origins: Sequence[Origin] = ()
 ) -> tuple[dict[Cell, int], LeftOut]:
-    stored = arrivals.store(connection)
+    stored = habits.storer.store(connection, staged.count)
     taken = {} if sum(stored.values()) == staged.count else arrivals.find_taken(connection)
     left_out = judge(staged.events, known=staged.known, refused=staged.refused, taken=taken, origins=origins)
     return stored, left_out

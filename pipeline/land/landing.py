@@ -13,6 +13,7 @@ import psycopg
 from pipeline.core.events import Event, Landed
 from pipeline.land import offsets
 from pipeline.land.batch import land_batch, land_delivery
+from pipeline.land.habits import Habits
 from pipeline.land.rereading import land_again
 from pipeline.land.session import LandingSession
 from pipeline.stream.delivery import Delivery, Move, Settled
@@ -28,6 +29,7 @@ class Lander:
 
     def __init__(self, connect: Connect) -> None:
         self._session = LandingSession(connect)
+        self._habits = Habits()
 
     def land(self, events: Sequence[Event]) -> list[Landed]:
         """The fates of the events, in their order, durable when this returns.
@@ -38,7 +40,7 @@ class Lander:
         """
         if not events:
             return []
-        return self._session.run(lambda connection: land_batch(connection, events))
+        return self._session.run(lambda connection: land_batch(connection, events, self._habits))
 
     def close(self) -> None:
         """Let go of the connection; the next batch would open another."""
@@ -50,6 +52,7 @@ class StreamLander:
 
     def __init__(self, connect: Connect) -> None:
         self._session = LandingSession(connect)
+        self._habits = Habits()
 
     def find_offsets(self, topic: str, beginnings: Mapping[int, int]) -> dict[int, int]:
         """See `Landing.find_offsets`."""
@@ -61,11 +64,11 @@ class StreamLander:
 
     def land(self, delivery: Delivery) -> Settled:
         """See `Landing.land`."""
-        return self._session.run(lambda connection: land_delivery(connection, delivery))
+        return self._session.run(lambda connection: land_delivery(connection, delivery, self._habits))
 
     def land_again(self, delivery: Delivery) -> Settled:
         """Land records that have landed before, counting what is new. Raises DatabaseUnavailable."""
-        return self._session.run(lambda connection: land_again(connection, delivery))
+        return self._session.run(lambda connection: land_again(connection, delivery, self._habits))
 
     def close(self) -> None:
         """Let go of the connection; the next delivery would open another."""

@@ -25,6 +25,7 @@ from pipeline.core.settings import IngestLimits
 from pipeline.land import ledger
 from pipeline.land.batch import store_events
 from pipeline.land.dead_letters import Reason
+from pipeline.land.habits import Habits
 from pipeline.land.ledger import Cell, hour_of
 from pipeline.land.session import LandingSession
 from pipeline.stream import record
@@ -106,6 +107,7 @@ class LetterReplayer:
 
     def __init__(self, connect: Callable[[], psycopg.Connection], *, limits: IngestLimits) -> None:
         self._session = LandingSession(connect)
+        self._habits = Habits()
         self._limits = limits
 
     def replay(
@@ -137,11 +139,22 @@ class LetterReplayer:
             return []
         read = [self._read(letter) for letter in letters]
         verdicts = [each for each in read if isinstance(each, _Verdict)]
-        verdicts += _land(connection, [each for each in read if not isinstance(each, _Verdict)])
+        verdicts += self._land(connection, [each for each in read if not isinstance(each, _Verdict)])
         verdicts.sort(key=lambda verdict: (verdict.letter.tenant_id, verdict.letter.dead_letter_id))
         _mark(connection, verdicts)
         _count(connection, verdicts)
         _audit(connection, selection, verdicts, actor)
+        return verdicts
+
+    def _land(self, connection: psycopg.Connection, read: Sequence[tuple[_Letter, Event]]) -> list[_Verdict]:
+        _, left_out = store_events(connection, [event for _, event in read], self._habits)
+        duplicates = frozenset(left_out.duplicates)
+        verdicts = []
+        for position, (letter, event) in enumerate(read):
+            still = left_out.letters.get(position)
+            resolution: Resolution | None = None if still else "duplicate" if position in duplicates else "stored"
+            detail = still.detail if still else letter.detail
+            verdicts.append(_Verdict(letter=letter, event=event, resolution=resolution, detail=detail))
         return verdicts
 
     def _read(self, letter: _Letter) -> tuple[_Letter, Event] | _Verdict:
@@ -172,18 +185,6 @@ def _find(connection: psycopg.Connection, selection: Selection, after: tuple[str
         "limit": LETTERS_AT_ONCE,
     }
     return connection.cursor(row_factory=class_row(_Letter)).execute(FIND, values).fetchall()
-
-
-def _land(connection: psycopg.Connection, read: Sequence[tuple[_Letter, Event]]) -> list[_Verdict]:
-    _, left_out = store_events(connection, [event for _, event in read])
-    duplicates = frozenset(left_out.duplicates)
-    verdicts = []
-    for position, (letter, event) in enumerate(read):
-        still = left_out.letters.get(position)
-        resolution: Resolution | None = None if still else "duplicate" if position in duplicates else "stored"
-        detail = still.detail if still else letter.detail
-        verdicts.append(_Verdict(letter=letter, event=event, resolution=resolution, detail=detail))
-    return verdicts
 
 
 def _mark(connection: psycopg.Connection, verdicts: Sequence[_Verdict]) -> None:

@@ -13,6 +13,7 @@ import psycopg
 from pipeline.land import dead_letters, ledger
 from pipeline.land.batch import LeftOut, store_events
 from pipeline.land.dead_letters import filed_under, letter_of_record
+from pipeline.land.habits import Habits
 from pipeline.land.ledger import Cell, hour_of
 from pipeline.stream.delivery import Delivery, Settled
 
@@ -32,9 +33,9 @@ returning d.tenant_id, d.received_at, d.resolution
 """
 
 
-def land_again(connection: psycopg.Connection, delivery: Delivery) -> Settled:
+def land_again(connection: psycopg.Connection, delivery: Delivery, habits: Habits) -> Settled:
     """Store what is missing, and count only that. No offset moves."""
-    stored, left_out = store_events(connection, delivery.events, delivery.origins)
+    stored, left_out = store_events(connection, delivery.events, habits, delivery.origins)
     undecodable = [letter_of_record(record) for record in delivery.undecodable]
     kept = dead_letters.keep(connection, [*left_out.letters.values(), *undecodable])
     resolved = _resolve(connection, delivery, left_out)

@@ -14,9 +14,13 @@ from workbench.cli.context import read_settings
 from workbench.cli.service import SupervisedFlag, service
 
 if TYPE_CHECKING:
+    from api.metrics import Metrics
     from pipeline.core.database import Database
     from pipeline.core.settings import Settings
+    from pipeline.stream.port import Publisher
 
+SPOOL = "spool"
+"""The folder in the home folder where events wait for the broker."""
 KEY_CONNECTIONS = 4
 KEY_WAIT_SECONDS = 5.0
 
@@ -60,9 +64,10 @@ def run(
 
 @contextmanager
 def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[str]:
-    """The ingest API in this process, landing as the lander role; yields its base URL.
+    """The ingest API in this process, publishing to Kafka or landing by itself; yields its base URL.
 
-    Raises StackError where the port cannot be listened on.
+    Raises StackError where the port cannot be listened on, SettingsError where Kafka's settings
+    cannot work.
     """
     import psycopg
     from psycopg_pool import ConnectionPool
@@ -72,18 +77,8 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
     from api.server import serve
     from pipeline.core.database import ServiceRole
     from pipeline.core.keys import KeyDirectory
-    from pipeline.land.landing import Lander
-    from pipeline.stream.embedded import EmbeddedPublisher
 
-    lander = Lander(lambda: database.connect(ServiceRole.LANDER, application="workbench_api_landing"))
     metrics = Metrics()
-    publisher = EmbeddedPublisher(
-        lander.land,
-        probe=_probe(database),
-        queued_events=settings.limits.queued_events,
-        observe=metrics.observe_landing,
-    )
-    metrics.watch_queue(lambda: publisher.queued)
     pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
         database.url(ServiceRole.API),
         min_size=1,
@@ -93,9 +88,37 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
         kwargs={"autocommit": True, "application_name": "workbench_api_keys"},
         open=False,
     )
-    app = create_app(publisher=publisher, keys=KeyDirectory(pool), limits=settings.limits, metrics=metrics)
-    with pool, serve(app, host=settings.host, port=port) as url:
-        yield url
+    with _publisher(settings, database, metrics) as publisher:
+        app = create_app(publisher=publisher, keys=KeyDirectory(pool), limits=settings.limits, metrics=metrics)
+        with pool, serve(app, host=settings.host, port=port) as url:
+            yield url
+
+
+@contextmanager
+def _publisher(settings: Settings, database: Database, metrics: Metrics) -> Iterator[Publisher]:
+    if settings.kafka_bootstrap_servers:
+        from pipeline.stream.kafka import KafkaPublisher
+        from pipeline.stream.spool import Spool
+
+        spool = Spool(settings.home / SPOOL, most_bytes=settings.kafka.spool_bytes)
+        kafka = KafkaPublisher(settings, spool=spool, observe=metrics.observe_group)
+        metrics.watch_queue(lambda: kafka.queued)
+        metrics.watch_spool(events=lambda: kafka.spooled_events, size=lambda: kafka.spooled_bytes)
+        yield kafka
+        return
+    from pipeline.core.database import ServiceRole
+    from pipeline.land.landing import Lander
+    from pipeline.stream.embedded import EmbeddedPublisher
+
+    lander = Lander(lambda: database.connect(ServiceRole.LANDER, application="workbench_api_landing"))
+    embedded = EmbeddedPublisher(
+        lander.land,
+        probe=_probe(database),
+        queued_events=settings.limits.queued_events,
+        observe=metrics.observe_group,
+    )
+    metrics.watch_queue(lambda: embedded.queued)
+    yield embedded
     lander.close()
 
 

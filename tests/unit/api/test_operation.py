@@ -32,7 +32,7 @@ async def test_the_process_lives_while_the_database_is_away_but_is_not_ready(
 async def test_metrics_count_requests_and_events_and_name_no_tenant_key_or_path(door: Door) -> None:
     metrics = Metrics()
     metrics.watch_queue(lambda: 7)
-    metrics.observe_landing(Group(events=40, publishes=2, seconds=0.003))
+    metrics.observe_group(Group(events=40, publishes=2, seconds=0.003))
     async with door(metrics=metrics) as client:
         await client.post("/v1/events", json=[EVENT_EXAMPLE, EVENT_EXAMPLE, {}])
         await client.get("/some/path")
@@ -46,8 +46,8 @@ async def test_metrics_count_requests_and_events_and_name_no_tenant_key_or_path(
         'workbench_events_total{outcome="invalid"} 1.0',
         "workbench_request_events_sum 3.0",
         "workbench_publish_seconds_count 1.0",
-        "workbench_landing_events_sum 40.0",
-        "workbench_landing_requests_sum 2.0",
+        "workbench_group_events_sum 40.0",
+        "workbench_group_requests_sum 2.0",
         "workbench_queued_events 7.0",
     ):
         assert line in text.splitlines()
