@@ -117,7 +117,7 @@ def payload_hash(
     return blake2b(head + properties, digest_size=16).digest()
 
 
-def _exact(text: str) -> int | Decimal:
+def exact(text: str) -> int | Decimal:
     """The number that a decimal text means, one value per meaning: an int where it is whole."""
     if len(text) > NUMBER_LENGTH:
         raise NotCanonicalError(f"holds a number longer than {NUMBER_LENGTH} characters; send it as a string")
@@ -162,5 +162,5 @@ def _why_malformed(raw: bytes, message: str) -> str:
     return f"is not valid JSON: {message.removeprefix('JSON is malformed: ')}"
 
 
-_decoder = msgspec.json.Decoder(float_hook=_exact)
+_decoder = msgspec.json.Decoder(float_hook=exact)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 from uuid import UUID
 
@@ -28,14 +29,13 @@ import msgspec
 
 from pipeline.core.canonical import NotCanonicalError, check_limits, encode, has_repeated_key, parse, payload_hash
 from pipeline.core.errors import WorkbenchError
+from pipeline.core.plain import EARLIEST, ID_LENGTH, LATEST, Plain, read_plain
 from pipeline.core.settings import IngestLimits
 
 FIELDS = frozenset({"event_type", "event_id", "occurred_at", "user_id", "session_id", "properties"})
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
 EVENT_TYPE_LENGTH = 128
-ID_LENGTH = 256
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+TYPES_REMEMBERED = 4_096
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -104,37 +104,52 @@ def decode_event(
 
     `allowed_types` None allows any well-formed type; `new_id` is asked only where no id was sent.
     """
+    fields = read_plain(raw, limits, is_type=_is_type) or _look_closely(raw, limits)
+    if allowed_types is not None and fields.event_type not in allowed_types:
+        raise InvalidEventError("event_type is not among those that this tenant allows", event_id=fields.event_id)
+    return Event(
+        tenant_id=tenant_id,
+        event_id=fields.event_id or new_id(),
+        event_type=fields.event_type,
+        occurred_at=fields.occurred_at or received_at,
+        received_at=received_at,
+        user_id=fields.user_id,
+        session_id=fields.session_id,
+        properties=fields.properties,
+        payload_hash=payload_hash(
+            event_type=fields.event_type,
+            occurred_at=fields.occurred_at,
+            user_id=fields.user_id,
+            session_id=fields.session_id,
+            properties=fields.properties,
+        ),
+        original=raw,
+    )
+
+
+def _look_closely(raw: bytes, limits: IngestLimits) -> Plain:
     fields = _parse_fields(raw, limits)
     event_id = _read_id(fields.get("event_id"))
     try:
-        event_type = _read_type(fields.get("event_type"), allowed_types)
-        occurred_at = _read_time(fields.get("occurred_at"))
-        user_id = _read_text(fields, "user_id")
-        session_id = _read_text(fields, "session_id")
-        properties = _read_properties(fields.get("properties"), limits)
+        read = Plain(
+            event_type=_read_type(fields.get("event_type")),
+            event_id=event_id,
+            occurred_at=_read_time(fields.get("occurred_at")),
+            user_id=_read_text(fields, "user_id"),
+            session_id=_read_text(fields, "session_id"),
+            properties=_read_properties(fields.get("properties"), limits),
+        )
         if has_repeated_key(raw, fields):
             raise InvalidEventError("a key occurs twice in one object; send it once")
     except InvalidEventError as error:
         error.event_id = event_id
         raise
-    return Event(
-        tenant_id=tenant_id,
-        event_id=event_id or new_id(),
-        event_type=event_type,
-        occurred_at=occurred_at or received_at,
-        received_at=received_at,
-        user_id=user_id,
-        session_id=session_id,
-        properties=properties,
-        payload_hash=payload_hash(
-            event_type=event_type,
-            occurred_at=occurred_at,
-            user_id=user_id,
-            session_id=session_id,
-            properties=properties,
-        ),
-        original=raw,
-    )
+    return read
+
+
+@lru_cache(TYPES_REMEMBERED)
+def _is_type(text: str) -> bool:
+    return len(text) <= EVENT_TYPE_LENGTH and EVENT_TYPE.fullmatch(text) is not None
 
 
 def _parse_fields(raw: bytes, limits: IngestLimits) -> dict[str, object]:
@@ -164,16 +179,14 @@ def _read_id(value: object) -> UUID | None:
     raise InvalidEventError("event_id must be a UUID of the form 8-4-4-4-12 hexadecimal digits")
 
 
-def _read_type(value: object, allowed: frozenset[str] | None) -> str:
+def _read_type(value: object) -> str:
     if value is None:
         raise InvalidEventError("event_type is missing")
-    if not isinstance(value, str) or len(value) > EVENT_TYPE_LENGTH or not EVENT_TYPE.fullmatch(value):
+    if not isinstance(value, str) or not _is_type(value):
         raise InvalidEventError(
             f"event_type must be lower-case words joined by dots, such as 'report.opened', "
             f"of {EVENT_TYPE_LENGTH} characters at most"
         )
-    if allowed is not None and value not in allowed:
-        raise InvalidEventError("event_type is not among those that this tenant allows")
     return value
 
 

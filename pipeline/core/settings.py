@@ -94,6 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_PROMOTE_EVERY_SECONDS: how often the embedded loop promotes."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
+    consume_metrics_port: Port | None = None
+    """WORKBENCH_CONSUME_METRICS_PORT: where `workbench consume` serves its metrics. Unset: nowhere."""
     kafka_bootstrap_servers: str | None = None
     """KAFKA_BOOTSTRAP_SERVERS: brokers as host:port, comma-separated. Unset: the API lands by itself."""
     kafka: KafkaSettings = KafkaSettings()

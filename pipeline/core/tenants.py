@@ -22,6 +22,8 @@ from pipeline.core.sessions import admin_session, driver
 
 TENANT_ID = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
+MOST_SHARDS = 1_000
+
 CREATE_LOGIN = sql.SQL(
     "create role {role} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls "
     "connection limit 10 in role {group}"
@@ -63,6 +65,26 @@ def list_tenants(database: Database) -> list[Tenant]:
     """All tenants, by id."""
     with admin_session(database) as session:
         return list(session.exec(select(Tenant).order_by(Tenant.tenant_id)))
+
+
+def set_tenant(
+    database: Database, tenant_id: str, *, display_name: str | None = None, shards: int | None = None
+) -> Tenant:
+    """Change what is given of a tenant. Raises TenantError for an unknown tenant or an impossible value."""
+    if shards is not None and not 1 <= shards <= MOST_SHARDS:
+        raise TenantError(
+            f"{shards} shards are not possible.",
+            remedy=f"Use 1 to {MOST_SHARDS:,}; more than the topic has partitions spread no further.",
+        )
+    if display_name is not None and not display_name.strip():
+        raise TenantError("The name that people see cannot be empty.", remedy="Give at least one letter.")
+    with admin_session(database) as session:
+        tenant = get_tenant(session, tenant_id)
+        tenant.display_name = tenant.display_name if display_name is None else display_name
+        tenant.shards = tenant.shards if shards is None else shards
+        session.commit()
+        session.refresh(tenant)
+        return tenant
 
 
 def suspend_tenant(database: Database, tenant_id: str) -> None:
