@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test chaos check format bench lock clean
+.PHONY: help setup demo up kafka test chaos check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: $(READY) ## run the whole way on real data: ingest, promotion, a hold; ARG
 
 up: $(READY) ## run the embedded stack
 	@$(BIN)/workbench up $(ARGS)
+
+kafka: $(READY) ## run a real Kafka broker on Java 17, without Docker; ARGS="--port 9093" moves it
+	@$(BIN)/python -m broker $(ARGS)
 
 test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
