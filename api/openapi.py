@@ -12,7 +12,8 @@ from fastapi import FastAPI
 
 from api.outcomes import Answer
 from pipeline.core.canonical import NUMBER_LENGTH
-from pipeline.core.events import EVENT_TYPE, EVENT_TYPE_LENGTH, ID_LENGTH
+from pipeline.core.events import EVENT_TYPE, EVENT_TYPE_LENGTH
+from pipeline.core.plain import ID_LENGTH
 from pipeline.core.settings import IngestLimits
 
 Schema = dict[str, Any]

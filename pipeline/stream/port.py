@@ -23,7 +23,7 @@ class Overloaded(WorkbenchError):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """What one landing held, for observers of adapters that land the events of several publishes at once."""
+    """What became durable at once, for observers of adapters that gather the events of several publishes."""
 
     events: int
     publishes: int
