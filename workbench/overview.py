@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-import psycopg
+from msgspec.structs import replace
 from psycopg.rows import class_row
 
-from pipeline.core.database import Database, ServiceRole
+from pipeline.core.database import Database
+from workbench.accounting.in_flight import InFlight, StreamCounter
+from workbench.accounting.snapshot import snapshot
+from workbench.accounting.stream import Gap, read_gaps, read_landed
 
 
 class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +28,8 @@ class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
     stored: int
     duplicate: int
     dead_lettered: int
-    in_flight: int
-    """Accepted, but nothing else known yet: 0 by construction where the API itself lands."""
+    in_flight: int | None
+    """Accepted and not landed: 0 where the API itself lands, None where the stream cannot be read."""
     pending: int
     """Stored, but not in the marts yet."""
     as_of: datetime | None
@@ -44,7 +47,7 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     stored: int
     duplicate: int
     dead_lettered: int
-    in_flight: int
+    in_flight: int | None
     pending: int
 
 
@@ -76,6 +79,16 @@ class LastPromotion(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The stream, where there is one."""
+
+    topic: str
+    problem: str | None
+    """Why what is in flight is not known."""
+    gaps: Sequence[Gap]
+    """Records that were lost before they landed."""
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer; `reasons` are of the tenants held now, the heaviest first within a tenant."""
 
@@ -83,6 +96,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     total: Total
     last_promotion: LastPromotion | None
     reasons: Sequence[Reason]
+    stream: StreamStatus | None = None
 
 
 # A tenant is held by its own newest verdict: a promotion for a choice of tenants says nothing of the
@@ -161,18 +175,62 @@ order by c.tenant_id, c.failing_rows desc, c.boundary, c.rule
 """
 
 
-def read_overview(database: Database) -> Overview:
+def read_overview(database: Database, *, stream: StreamCounter | None = None) -> Overview:
     """The state of all tenants and of the last promotion. Raises DatabaseUnavailable."""
-    with database.connect(ServiceRole.STEWARD, application="workbench_status") as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with snapshot(database, application="workbench_status") as connection:
         tenants = connection.cursor(row_factory=class_row(TenantStatus)).execute(TENANTS).fetchall()
         last = connection.cursor(row_factory=class_row(LastPromotion)).execute(LAST_PROMOTION).fetchone()
         held = [(tenant.tenant_id, tenant.held_by) for tenant in tenants if tenant.held]
         values = {"tenants": [tenant_id for tenant_id, _ in held], "promotions": [by for _, by in held]}
         reasons = connection.cursor(row_factory=class_row(Reason)).execute(REASONS, values).fetchall()
-    return Overview(tenants=tenants, total=_total(tenants), last_promotion=last, reasons=reasons)
+        landed = read_landed(connection, stream.topic) if stream else {}
+        gaps = read_gaps(connection, stream.topic) if stream else []
+    status = None
+    if stream is not None:
+        in_flight = stream.count(landed)
+        status = StreamStatus(topic=stream.topic, problem=in_flight.problem, gaps=gaps)
+        tenants = with_in_flight(tenants, in_flight)
+    return Overview(tenants=tenants, total=total(tenants), last_promotion=last, reasons=reasons, stream=status)
 
 
-def _total(tenants: Sequence[TenantStatus]) -> Total:
-    return Total(**{name: sum(getattr(tenant, name) for tenant in tenants) for name in Total.__struct_fields__})
+def with_in_flight(tenants: Sequence[TenantStatus], in_flight: InFlight) -> list[TenantStatus]:
+    """The tenants with what is in flight, which counts as accepted."""
+    if not in_flight.known:
+        return [replace(tenant, in_flight=None) for tenant in tenants]
+    counted = in_flight.by_tenant()
+    merged = [
+        replace(tenant, accepted=tenant.accepted + events, in_flight=events)
+        for tenant in tenants
+        for events in (counted.pop(tenant.tenant_id, 0),)
+    ]
+    return sorted(merged + [_unknown(*each) for each in counted.items()], key=lambda tenant: tenant.tenant_id)
+
+
+def total(tenants: Sequence[TenantStatus]) -> Total:
+    """The sum; what is not known of one is not known of all."""
+    known = [tenant.in_flight for tenant in tenants if tenant.in_flight is not None]
+    return Total(
+        accepted=sum(tenant.accepted for tenant in tenants),
+        stored=sum(tenant.stored for tenant in tenants),
+        duplicate=sum(tenant.duplicate for tenant in tenants),
+        dead_lettered=sum(tenant.dead_lettered for tenant in tenants),
+        in_flight=sum(known) if len(known) == len(tenants) else None,
+        pending=sum(tenant.pending for tenant in tenants),
+    )
+
+
+def _unknown(tenant_id: str, events: int) -> TenantStatus:
+    """A tenant of whom nothing but events in flight is known."""
+    return TenantStatus(
+        tenant_id=tenant_id,
+        status="unknown",
+        accepted=events,
+        stored=0,
+        duplicate=0,
+        dead_lettered=0,
+        in_flight=events,
+        pending=0,
+        as_of=None,
+        held=None,
+        held_by=None,
+    )

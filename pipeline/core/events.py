@@ -40,7 +40,9 @@ TYPES_REMEMBERED = 4_096
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="event.1", gc=False):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="event.1", forbid_unknown_fields=True, gc=False
+):
     """An event as we keep it, and, encoded, as records of the stream hold it. Times are aware, in UTC.
 
     Whoever changes the fields or their order changes the tag: records of both kinds are in the

@@ -26,6 +26,16 @@ def claimed_slot(folder: Path, name: str) -> Iterator[int]:
             return
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds this slot's file."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _hold(path: Path) -> IO[bytes] | None:
     file = path.open("ab")
     try:

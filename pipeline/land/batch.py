@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import psycopg
 
+from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, Fate, Landed
 from pipeline.land import arrivals, dead_letters, ledger, offsets
 from pipeline.land.dead_letters import NO_TENANT, DeadLetter, Reason, filed_under, letter_of, letter_of_record
 from pipeline.land.habits import Habits
-from pipeline.land.ledger import Cell, Tally, hour_of
+from pipeline.land.ledger import Cell, Tally
 from pipeline.stream.delivery import Delivery, Origin, Settled
 
 # Suspended tenants are among them: what was acknowledged before the suspension is still theirs.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import psycopg
 
 from pipeline.core.events import Event, Landed
-from pipeline.land import offsets
+from pipeline.land import audit, offsets
 from pipeline.land.batch import land_batch, land_delivery
 from pipeline.land.habits import Habits
 from pipeline.land.rereading import land_again
@@ -69,6 +69,12 @@ class StreamLander:
     def land_again(self, delivery: Delivery) -> Settled:
         """Land records that have landed before, counting what is new. Raises DatabaseUnavailable."""
         return self._session.run(lambda connection: land_again(connection, delivery, self._habits))
+
+    def record_replay(self, *, actor: str, details: Mapping[str, object]) -> None:
+        """Note in the audit log that somebody had records landed again. Raises DatabaseUnavailable."""
+        self._session.run(
+            lambda connection: audit.record(connection, actor=actor, action="replay stream", details=details)
+        )
 
     def close(self) -> None:
         """Let go of the connection; the next delivery would open another."""

@@ -7,10 +7,11 @@ refuses a row in which the two differ, so a landing that loses count cannot comm
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
+
+from pipeline.core.clock import EPOCH, HOUR
 
 # Both statements go through the tenants in order, at the end of every landing: landers of the same
 # tenants wait for each other there and do not deadlock.
@@ -40,10 +41,7 @@ on conflict (tenant_id) do update set landed_xid = greatest(kept.landed_xid, exc
 
 
 Cell = tuple[str, int]
-"""A tenant and an hour of receipt (see `hour_of`), by which the ledger counts."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+"""A tenant and an hour of receipt (see `clock.hour_of`), by which the ledger counts."""
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,16 +49,11 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant_id: str
     hour: int
-    """See `hour_of`."""
+    """See `clock.hour_of`."""
     accepted: int
     stored: int
     duplicate: int
     dead_lettered: int
-
-
-def hour_of(moment: datetime) -> int:
-    """The hour that an aware time lies in, counted from 1970 in UTC."""
-    return (moment - EPOCH) // HOUR
 
 
 def corrections(

@@ -20,13 +20,14 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, InvalidEventError, decode_event
 from pipeline.core.settings import IngestLimits
 from pipeline.land import ledger
 from pipeline.land.batch import store_events
 from pipeline.land.dead_letters import Reason
 from pipeline.land.habits import Habits
-from pipeline.land.ledger import Cell, hour_of
+from pipeline.land.ledger import Cell
 from pipeline.land.session import LandingSession
 from pipeline.stream import record
 

@@ -10,11 +10,12 @@ from collections import Counter
 
 import psycopg
 
+from pipeline.core.clock import hour_of
 from pipeline.land import dead_letters, ledger
 from pipeline.land.batch import LeftOut, store_events
 from pipeline.land.dead_letters import filed_under, letter_of_record
 from pipeline.land.habits import Habits
-from pipeline.land.ledger import Cell, hour_of
+from pipeline.land.ledger import Cell
 from pipeline.stream.delivery import Delivery, Settled
 
 RESOLVE = """

@@ -10,7 +10,8 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from pipeline.land.ledger import Cell, hour_of
+from pipeline.core.clock import hour_of
+from pipeline.land.ledger import Cell
 
 MERGES_AFTER_A_TAKEN_KEY = 8
 """So many batches in a row must be free of taken keys before plain insertion is tried again."""

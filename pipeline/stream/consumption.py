@@ -177,7 +177,11 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 return
             if not await self._take_round(gatherer):
                 wait = IDLE_MILLISECONDS if gatherer.is_empty else GATHER_MILLISECONDS
-                came = await self._client.getmany(timeout_ms=wait, max_records=self._share())
+                most = min(self._share(), gatherer.room)
+                came = await self._client.getmany(timeout_ms=wait, max_records=most)
+                if epoch != self._epoch:
+                    # Partitions may be among them that were not looked at yet.
+                    return
                 for tp, records in came.items():
                     gatherer.take(tp.partition, records)
                 if not came and gatherer.is_empty:
@@ -259,10 +263,11 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def _lag(self) -> dict[int, int]:
         lag = {}
+        mine = self._client.assignment()
         for partition, landed in self._landed.items():
-            with suppress(IllegalStateError):
-                end = self._client.highwater(TopicPartition(self._topic, partition))
-                lag[partition] = max(0, (end or landed) - landed)
+            # Of one that was taken away meanwhile the client knows nothing, and says so by an assertion.
+            if (tp := TopicPartition(self._topic, partition)) in mine:
+                lag[partition] = max(0, (self._client.highwater(tp) or landed) - landed)
         return lag
 
     async def _commit_quietly(self) -> None:

@@ -7,16 +7,15 @@ record that holds no event is in it like any other: nothing is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from aiokafka import ConsumerRecord
 
-from pipeline.core.clock import Clock
+from pipeline.core.clock import EPOCH, Clock
 from pipeline.core.events import Event
 from pipeline.stream import record
 from pipeline.stream.delivery import Delivery, Move, Origin, Undecodable
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_MILLISECONDS = 253_402_300_799_999
 """The end of the year 9999, the last that a time can lie in."""
 
@@ -47,7 +46,7 @@ class Gatherer:
         """How many records it takes; 0 when it is full."""
         if self._bytes >= self._most_bytes:
             return 0
-        return self._most_records - len(self._events) - len(self._undecodable)
+        return max(0, self._most_records - len(self._events) - len(self._undecodable))
 
     @property
     def is_empty(self) -> bool:

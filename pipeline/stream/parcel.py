@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, Fate, Landed
 from pipeline.stream.record import encode_event
 from pipeline.stream.routing import route
-from pipeline.stream.spool import Row, hour_of, size_of
+from pipeline.stream.spool import Row, size_of
 
 
 class Parcel(msgspec.Struct, kw_only=True, eq=False):

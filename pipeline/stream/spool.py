@@ -18,10 +18,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from pipeline.core.clock import EPOCH, HOUR
 from pipeline.core.errors import StreamUnavailable
 from pipeline.stream.port import Overloaded
 
@@ -32,7 +33,6 @@ LARGEST_LOG_BYTES = 67_108_864
 SMALLEST_BYTES = 64 * PAGE_BYTES
 COMPACT_ABOVE_BYTES = 8_388_608
 BUSY_MILLISECONDS = 100
-SECONDS_PER_HOUR = 3600
 LAYOUT = 1
 NAME = re.compile(r"spool-(\d+)\.sqlite")
 
@@ -75,11 +75,6 @@ class Spooled(NamedTuple):
     route: int
     hour: int
     value: bytes
-
-
-def hour_of(moment: datetime) -> int:
-    """The hour of a moment, since 1970."""
-    return int(moment.timestamp()) // SECONDS_PER_HOUR
 
 
 def size_of(tenant_id: str, value: bytes) -> int:
@@ -289,7 +284,7 @@ def count_spooled(folder: Path) -> Counter[tuple[str, datetime]]:
         except sqlite3.Error as error:
             raise _unusable(path, error) from error
         for tenant_id, hour, events in rows:
-            counted[tenant_id, datetime.fromtimestamp(hour * SECONDS_PER_HOUR, UTC)] += events
+            counted[tenant_id, EPOCH + hour * HOUR] += events
     return counted
 
 

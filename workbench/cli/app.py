@@ -15,11 +15,31 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.core.errors import WorkbenchError
-from workbench.cli import db, demo, doctor, importing, keys, promote, schedule, serve, sql, stack, status, tenants
+from workbench.cli import (
+    consume,
+    db,
+    dead_letters,
+    demo,
+    doctor,
+    importing,
+    keys,
+    ledger,
+    promote,
+    replay,
+    schedule,
+    serve,
+    sql,
+    stack,
+    status,
+    tenants,
+)
 from workbench.cli.output import print_error, say
 
 FAILED = 1
-ORDER = ("up", "demo", "import", "promote", "status", "tenants", "keys", "sql", "db", "doctor")
+ORDER = (
+    *("up", "demo", "import", "promote", "status", "ledger", "tenants", "keys", "sql"),
+    *("deadletters", "replay", "db", "doctor", "serve", "consume", "schedule"),
+)
 
 
 class Commands(TyperGroup):
@@ -72,12 +92,15 @@ def workbench(
       workbench sql --tenant acme "table dim_users"
 
     Without DATABASE_URL everything lives in an embedded PostgreSQL, in the
-    folder .workbench. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted
+    folder .workbench; without KAFKA_BOOTSTRAP_SERVERS the API lands events by
+    itself. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted
     but tenants are held, 130 interrupted.
     """
 
 
-for command in (stack, demo, importing, promote, status, tenants, keys, sql, db, doctor, serve, schedule):
+INTAKE = (stack, demo, importing, promote, status, ledger, tenants, keys, sql)
+UPKEEP = (dead_letters, replay, db, doctor, serve, consume, schedule)
+for command in (*INTAKE, *UPKEEP):
     command.register(app)
 
 

@@ -12,8 +12,11 @@ from pipeline.core.errors import SettingsError, StackError
 from workbench.cli.context import DBT_DIR, read_settings
 from workbench.cli.output import JsonFlag, console, print_json, visible
 from workbench.cli.running import find_stack
+from workbench.cli.serve import SPOOL
+from workbench.cli.streaming import quiet_client
 
 if TYPE_CHECKING:
+    from pipeline.core.database import Database
     from pipeline.core.settings import Settings
     from workbench.diagnosis import Check
 
@@ -27,11 +30,12 @@ def register(app: typer.Typer) -> None:
 
 
 def run(as_json: JsonFlag = False) -> None:
-    """Check settings, machine and database, and tell what to do.
+    """Check settings, machine, database and Kafka, and tell what to do.
 
-    Each line is ok, warn or fail; what is not ok has a remedy. It changes
-    nothing, but starts the embedded database, if there is one, for as long as
-    the checks take. Exit code 1 if a check fails.
+    Each line is ok, warn or fail; what is not ok has a remedy. Kafka is looked at
+    where KAFKA_BOOTSTRAP_SERVERS is set. Nothing is changed or created, but the
+    embedded database, if there is one, is started for as long as the checks take.
+    Exit code 1 if a check fails.
 
     Examples:
       workbench doctor
@@ -64,21 +68,25 @@ def _examine() -> Iterator[Check]:
     yield ok("settings", "DATABASE_URL" if settings.database_url else f"embedded, home {settings.home.resolve()}")
     stack = find_stack(settings.home)
     yield ok("stack", f"running at {stack.url} (pid {stack.pid})" if stack else "not running")
+    if settings.kafka_bootstrap_servers:
+        from workbench.diagnosis import stream
+
+        quiet_client(settings)
+        yield from stream.examine(settings)
+        yield guarded("spool", lambda: stream.spools(settings.home / SPOOL))
     yield from _configured(settings) if settings.database_url else _embedded(settings)
 
 
 def _configured(settings: Settings) -> Iterator[Check]:
     from pipeline.core.database import Database
-    from workbench.diagnosis.server import examine
 
-    yield from examine(Database(admin_url=settings.database_url or "", secret=settings.secret))
+    yield from _database(settings, Database(admin_url=settings.database_url or "", secret=settings.secret))
 
 
 def _embedded(settings: Settings) -> Iterator[Check]:
     from pipeline.core.database import Database
     from pipeline.core.embedded import EmbeddedPostgres
     from workbench.diagnosis import fail, guarded, machine, ok
-    from workbench.diagnosis.server import examine
 
     yield guarded("disk", lambda: machine.disk(settings.home))
     if not (settings.home / "postgres" / "PG_VERSION").exists():
@@ -92,9 +100,23 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         return
     try:
         yield guarded("socket", lambda: machine.socket(server.admin_url))
-        yield from examine(Database(admin_url=server.admin_url))
+        yield from _database(settings, Database(admin_url=server.admin_url))
     finally:
         server.stop()
+
+
+def _database(settings: Settings, database: Database) -> Iterator[Check]:
+    """The database, and how far the stream has landed in it if it is one of this release."""
+    from workbench.diagnosis.server import examine
+
+    deployed = False
+    for check in examine(database):
+        deployed |= check.name == "revision" and check.state == "ok"
+        yield check
+    if settings.kafka_bootstrap_servers and deployed:
+        from workbench.diagnosis.stream import examine_landing
+
+        yield from examine_landing(settings, database)
 
 
 def _print(check: Check) -> None:

@@ -12,7 +12,7 @@ from workbench.cli.output import errors, visible
 
 FILE_BYTES = 10_000_000
 OLD_FILES = 3
-STYLES = {"api": "cyan", "schedule": "magenta", "database": "yellow"}
+STYLES = {"api": "cyan", "consume": "green", "schedule": "magenta", "database": "yellow"}
 
 
 class Logbook:

@@ -1,4 +1,4 @@
-"""The bar that shows how far an import is, on standard error."""
+"""The bar that shows how far something is, on standard error."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.core.errors import DatabaseUnavailable
 from workbench.cli.context import open_database
 from workbench.cli.signals import Ending
 
@@ -21,20 +22,30 @@ if TYPE_CHECKING:
     from pipeline.core.settings import Settings
 
 ORPHAN_GRACE_SECONDS = 8.0
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 10.0
 OURS = ("api", "checks", "pipeline", "workbench", "uvicorn.error")
 """Loggers that follow WORKBENCH_LOG_LEVEL; of others, warnings."""
+
+log = logging.getLogger(__name__)
 
 SupervisedFlag = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
 
 @contextmanager
-def service(settings: Settings, *, supervised: bool) -> Iterator[tuple[Database, Ending]]:
-    """The database, and the ending to wait for, of a process that runs until it is told to end."""
+def service(settings: Settings, *, supervised: bool, patient: bool = False) -> Iterator[tuple[Database, Ending]]:
+    """The database, and the ending to wait for, of a process that runs until it is told to end.
+
+    A patient one waits for a configured database that does not answer yet; told to end meanwhile, it
+    raises KeyboardInterrupt.
+    """
     _start_logging(settings.log_level)
     ending = Ending()
     ending.install()
     if supervised:
         ending.end_with_input(ORPHAN_GRACE_SECONDS)
+    if patient and settings.database_url:
+        _wait_for_database(settings, ending)
     with _database(settings, supervised) as database:
         yield database, ending
 
@@ -51,6 +62,22 @@ def _database(settings: Settings, supervised: bool) -> Iterator[Database]:
     # Deploying again would take locks on marts that a promotion may be writing.
     with EmbeddedPostgres(settings.home) as server:
         yield Database(admin_url=server.admin_url)
+
+
+def _wait_for_database(settings: Settings, ending: Ending) -> None:
+    from pipeline.core.database import Database
+
+    delay = FIRST_DELAY_SECONDS
+    while True:
+        try:
+            Database(admin_url=settings.database_url or "", secret=settings.secret).connect_admin().close()
+        except DatabaseUnavailable as error:
+            log.warning("%s Trying again in %g s.", error.message, delay)
+            if ending.wait(delay):
+                raise KeyboardInterrupt from error
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+        else:
+            return
 
 
 def _start_logging(level: str) -> None:

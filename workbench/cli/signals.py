@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
@@ -49,6 +49,37 @@ class Ending:
             os._exit(1)
 
         threading.Thread(target=watch, name="end with input", daemon=True).start()
+
+    def end_by_force(self, grace_seconds: float) -> None:
+        """Once told to end, end at the latest so many seconds later, whatever hangs."""
+
+        def watch() -> None:
+            self._told.wait()
+            threading.main_thread().join(grace_seconds)
+            os._exit(1)
+
+        threading.Thread(target=watch, name="end by force", daemon=True).start()
+
+    @contextmanager
+    def heard_by_loop(self, tell: Callable[[], None]) -> Iterator[None]:
+        """A block of the running event loop in which the signal to end calls `tell` and interrupts nothing."""
+        import asyncio
+
+        def hear() -> None:
+            self._told.set()
+            tell()
+
+        loop = asyncio.get_running_loop()
+        for number in ENDINGS:
+            loop.add_signal_handler(number, hear)
+        if self._told.is_set():
+            tell()
+        try:
+            yield
+        finally:
+            for number in ENDINGS:
+                loop.remove_signal_handler(number)
+            self.install()
 
     def is_set(self) -> bool:
         """Whether the process was told to end."""

@@ -1,4 +1,4 @@
-"""`workbench up`: the embedded stack, which is the database, the API and the promotion loop.
+"""`workbench up`: the stack, which is the database, the API, the promotion loop, and with Kafka a consumer.
 
 The stack's own process runs none of them: it starts them, starts them again when they end, passes
 their lines on, and ends them. What it knows is in `supervisor.py`, `database_watch.py` and `hold.py`.
@@ -52,9 +52,14 @@ def run(port: PortOption = None) -> None:
     terminal and into .workbench/logs. Whatever ends by itself is started again.
     There is one stack per folder; other commands find it by themselves.
 
+    With KAFKA_BOOTSTRAP_SERVERS set, the API publishes to Kafka and a consumer
+    lands: `workbench consume` in other terminals, or on other machines, adds more
+    of them. Kafka itself is not started here.
+
     Examples:
       workbench up
       workbench up --port 8001
+      KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 workbench up
 
     Next, in another terminal: `workbench tenants add acme`, then
     `workbench keys create acme`, or `workbench demo` for real data.
@@ -95,7 +100,7 @@ def running_stack(
             from workbench.cli.database_watch import DatabaseWatch
 
             parts.enter_context(DatabaseWatch(settings.home, tell=logbook))
-        commands = _commands(settings.host, port, "--at-start" if promote_at_start else "--no-at-start")
+        commands = _commands(settings, port, "--at-start" if promote_at_start else "--no-at-start")
         supervisor = parts.enter_context(Supervisor(commands, tell=logbook))
         stack = RunningStack(pid=os.getpid(), url=_url(settings.host, port), started_at=utc_now())
         _wait_until_ready(stack.url, supervisor)
@@ -107,6 +112,10 @@ def print_addresses(stack: RunningStack, settings: Settings) -> None:
     """Where the parts of a running stack are."""
     database = "DATABASE_URL" if settings.database_url else str((settings.home / "postgres").resolve())
     say(f"Ingest API   {stack.url}/v1/events   (also /readyz, /metrics, /openapi.json)")
+    if settings.kafka_bootstrap_servers:
+        say(f"Kafka        {settings.kafka_bootstrap_servers}, topic {settings.kafka.topic}   (workbench status)")
+    if settings.kafka_bootstrap_servers and settings.consume_metrics_port:
+        say(f"Landing      {_url(settings.host, settings.consume_metrics_port)}/metrics")
     say(f"Database     {database}   (workbench db url)")
     say(f"Promotions   every {settings.promote_every_seconds:,} s   (workbench promote: one now)")
     say(f"Logs         {(settings.home / LOGS).resolve()}")
@@ -125,11 +134,14 @@ def choose_port(host: str, port: int) -> int:
         ) from error
 
 
-def _commands(host: str, port: int, at_start: str) -> dict[str, tuple[str, ...]]:
-    return {
-        "api": (*WORKBENCH, "serve", "--supervised", "--host", host, "--port", str(port)),
+def _commands(settings: Settings, port: int, at_start: str) -> dict[str, tuple[str, ...]]:
+    commands = {
+        "api": (*WORKBENCH, "serve", "--supervised", "--host", settings.host, "--port", str(port)),
         "schedule": (*WORKBENCH, "schedule", "--supervised", at_start),
     }
+    if settings.kafka_bootstrap_servers:
+        commands["consume"] = (*WORKBENCH, "consume", "--supervised")
+    return commands
 
 
 def _wait_until_ready(url: str, supervisor: Supervisor) -> None:

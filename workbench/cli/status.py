@@ -8,12 +8,13 @@ import typer
 from msgspec.structs import asdict
 
 from workbench.cli.context import open_database, read_settings
-from workbench.cli.output import JsonFlag, count, print_json, print_rows, say, text
+from workbench.cli.output import JsonFlag, count, note, print_json, print_rows, say, text
 from workbench.cli.running import find_stack
+from workbench.cli.streaming import stream_counter
 
 if TYPE_CHECKING:
     from workbench.cli.running import RunningStack
-    from workbench.overview import LastPromotion, Overview
+    from workbench.overview import LastPromotion, Overview, StreamStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -26,22 +27,24 @@ def show(as_json: JsonFlag = False) -> None:
 
     Per tenant and in total: events accepted by the API, and of these stored,
     duplicates, dead-lettered (kept with the reason) and in flight; accepted
-    always equals the other four together. Pending are stored, but not in the
-    marts yet. A held tenant's marts stay at the moment in column as_of until its
-    data passes.
+    always equals the other four together. In flight are only events on their way
+    through Kafka: in the topic and not landed, or in a spool of this machine.
+    Pending are stored, but not in the marts yet. A held tenant's marts stay at
+    the moment in column as_of until its data passes.
 
     Examples:
       workbench status
       workbench status --json
 
-    Next: `workbench promote` publishes what is pending.
+    Next: `workbench promote` publishes what is pending, `workbench ledger` tells
+    the same by the hour.
     """
     from workbench.overview import read_overview
 
     settings = read_settings()
     stack = find_stack(settings.home)
-    with open_database(settings) as database:
-        overview = read_overview(database)
+    with open_database(settings) as database, stream_counter(settings) as stream:
+        overview = read_overview(database, stream=stream)
     if as_json:
         print_json({"stack": stack} | asdict(overview))
     else:
@@ -53,13 +56,29 @@ def _print(stack: RunningStack | None, overview: Overview) -> None:
     say(_sentence(overview.last_promotion))
     if not overview.tenants:
         say("There are no tenants yet: workbench tenants add TENANT.")
-        return
+    else:
+        _print_tenants(overview)
+    if overview.stream:
+        _warn(overview.stream)
+
+
+def _print_tenants(overview: Overview) -> None:
     total = (
         {"tenant_id": "total", "status": ""} | asdict(overview.total) | {"as_of": None, "held": None, "held_by": None}
     )
     print_rows([*(asdict(tenant) for tenant in overview.tenants), total])
     if overview.reasons:
         print_rows([asdict(reason) for reason in overview.reasons], title="Held, and why")
+
+
+def _warn(stream: StreamStatus) -> None:
+    if stream.problem:
+        note(f"Warning: what is in flight is not known. {stream.problem}")
+    for gap in stream.gaps:
+        note(
+            f"Warning: {count(gap.records, 'record')} of {gap.topic}, partition {gap.partition}, from offset "
+            f"{gap.first_offset}, were removed by the broker before they landed (found {text(gap.found_at)})."
+        )
 
 
 def _sentence(promotion: LastPromotion | None) -> str:

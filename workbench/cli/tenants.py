@@ -1,4 +1,4 @@
-"""`workbench tenants`: the customers whose events are taken, and whether they are."""
+"""`workbench tenants`: the customers whose events are taken, whether they are, and how they are spread."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.context import open_database, read_settings
-from workbench.cli.output import JsonFlag, Row, note, print_json, print_rows, say
+from workbench.cli.output import JsonFlag, Row, count, note, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from pipeline.core.models import Tenant
 
 TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
 
-commands = typer.Typer(no_args_is_help=True, help="Add, list, suspend and resume tenants.")
+commands = typer.Typer(no_args_is_help=True, help="Add, list, change, suspend and resume tenants.")
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +77,46 @@ def show(as_json: JsonFlag = False) -> None:
     print_rows(readable, empty="There are no tenants yet: workbench tenants add TENANT.")
 
 
+@commands.command("set")
+def change(
+    tenant_id: TenantId,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000, help="Over how many partitions of the stream its events are spread."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The name that people see.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Change a tenant's name, or spread it over more partitions of the stream.
+
+    With Kafka, all events of a tenant go to one partition, unless it sends more
+    than one takes: then give it shards. A change moves nothing and loses nothing:
+    what is in the stream is landed from where it is, and an event that is sent
+    again is stored once, wherever its copies lie. API processes take it up when
+    they next look at a key, within seconds.
+
+    Examples:
+      workbench tenants set acme --shards 4
+      workbench tenants set acme --name "Acme Corporation"
+    """
+    from pipeline.core.tenants import set_tenant
+
+    if shards is None and name is None:
+        raise typer.BadParameter("say what to change: --shards or --name")
+    settings = read_settings()
+    with open_database(settings) as database:
+        tenant = set_tenant(database, tenant_id, display_name=name, shards=shards)
+    if as_json:
+        print_json(_row(tenant))
+    else:
+        say(f"Tenant {tenant_id}: name {tenant.display_name}, {count(tenant.shards, 'shard')}.")
+    if tenant.shards > settings.kafka.partitions:
+        note(
+            f"Warning: {tenant.shards} shards are more than the topic's {settings.kafka.partitions} partitions "
+            "(WORKBENCH_KAFKA_PARTITIONS): no more than there are partitions have an effect."
+        )
+
+
 @commands.command("suspend")
 def suspend(tenant_id: TenantId) -> None:
     """Refuse a tenant's events and logins from now on; its data is kept.
@@ -116,6 +156,7 @@ def _row(tenant: Tenant) -> Row:
         "display_name": tenant.display_name,
         "status": tenant.status,
         "event_types": tenant.event_types,
+        "shards": tenant.shards,
         "created_at": tenant.created_at,
         "suspended_at": tenant.suspended_at,
     }

@@ -250,7 +250,7 @@ class Held(MemoryPublisher):
         self.taken, self.go_on = threading.Event(), threading.Event()
         self.closed_with: int | None = None
 
-    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
         self.taken.set()
         assert await asyncio.to_thread(self.go_on.wait, DEADLINE)
         return await super().publish(events)

@@ -32,13 +32,14 @@ def eventually(condition: Callable[[], object], what: str) -> None:
 
 
 class StackProcess:
-    """A stack on a home folder; every process of it is known by its id."""
+    """A stack on a home folder, with more settings perhaps; every process of it is known by its id."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
         self._home = home
+        self._settings = settings
         self._environment = {name: value for name, value in os.environ.items() if "WORKBENCH" not in name}
         self._environment.pop("DATABASE_URL", None)
-        self._environment["WORKBENCH_HOME"] = str(home)
+        self._environment |= {"WORKBENCH_HOME": str(home), **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def ensure_started(self) -> None:
@@ -66,7 +67,7 @@ class StackProcess:
     @property
     def workbench(self) -> CommandLine:
         """Other commands on the same home, in this process."""
-        return CommandLine({"WORKBENCH_HOME": str(self._home), "DATABASE_URL": None})
+        return CommandLine({"WORKBENCH_HOME": str(self._home), "DATABASE_URL": None, **self._settings})
 
     @property
     def pid(self) -> int:

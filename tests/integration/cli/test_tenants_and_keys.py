@@ -33,6 +33,19 @@ def test_what_cannot_be_done_to_a_tenant_is_told_with_a_remedy(workbench: Comman
         assert "workbench tenants list" in workbench.run(*words, "nobody", exits=1).stderr
 
 
+def test_a_tenants_name_and_shards_are_changed(workbench: CommandLine) -> None:
+    assert workbench.json("tenants", "add", "acme")["shards"] == 1
+    assert workbench.json("tenants", "set", "acme", "--shards", "4")["shards"] == 4
+    renamed = workbench.json("tenants", "set", "acme", "--name", "Acme Corporation")
+    assert (renamed["display_name"], renamed["shards"]) == ("Acme Corporation", 4)
+    assert [tenant["shards"] for tenant in workbench.json("tenants", "list")] == [4]
+    ended = workbench.run("tenants", "set", "acme", "--shards", "13")
+    assert "13 shards" in ended.stdout
+    assert "more than the topic's 12 partitions" in ended.stderr
+    assert "workbench tenants list" in workbench.run("tenants", "set", "nobody", "--shards", "2", exits=1).stderr
+    assert "cannot be empty" in workbench.run("tenants", "set", "acme", "--name", " ", exits=1).stderr
+
+
 def test_a_key_is_alone_on_standard_output_and_opens_the_api_until_it_is_revoked(
     workbench: CommandLine, database: Database
 ) -> None:

@@ -22,11 +22,12 @@ from aiokafka.partitioner import DefaultPartitioner
 from broker.local import LocalBroker
 from broker.ports import free_port
 from broker.proxy import FaultyProxy
+from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, Fate
 from pipeline.stream import broker as generations
 from pipeline.stream.kafka import KafkaPublisher
 from pipeline.stream.record import decode_event, encode_event
-from pipeline.stream.spool import Row, Spool, count_spooled, hour_of
+from pipeline.stream.spool import Row, Spool, count_spooled
 from pipeline.stream.topic import wanted_configs
 from tests.factories import MOMENT, event
 from tests.integration.stream.publishing import PARTITIONS, settings_of

@@ -98,7 +98,7 @@ def outcomes(answer: httpx.Response) -> list[str]:
 )
 async def test_the_status_sums_the_outcomes_up(fates: list[Fate], status: int, door: Door) -> None:
     class Decided(MemoryPublisher):
-        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
+        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
             return [Landed(fate=fate, detail="why") for fate, _ in zip(fates, events, strict=True)]
 
     async with door(publisher=Decided()) as client:
@@ -111,7 +111,7 @@ async def test_nothing_is_answered_before_it_is_durable(door: Door) -> None:
     durable = asyncio.Event()
 
     class Slow(MemoryPublisher):
-        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
+        async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
             landed = await super().publish(events)
             await durable.wait()
             return landed
@@ -155,7 +155,7 @@ class Troubled(MemoryPublisher):
         super().__init__()
         self.troubles = troubles
 
-    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:
+    async def publish(self, events: Sequence[Event], *, shards: int = 1) -> list[Landed]:  # noqa: ARG002
         trouble = self.troubles.pop() if self.troubles else "none"
         if trouble == "overloaded":
             raise Overloaded

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pipeline.core.clock import hour_of
 from pipeline.core.events import Fate
 from pipeline.land.batch import fates, judge, tally
 from pipeline.land.dead_letters import NO_TENANT, Reason
-from pipeline.land.ledger import Tally, hour_of
+from pipeline.land.ledger import Tally
 from tests.factories import MOMENT, event
 
 ACME = frozenset({"acme"})

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stream.spool import SMALLEST_BYTES, Row, Spool, Spooled, SpoolFull, SpoolUnusable, count_spooled, hour_of
+from pipeline.core.clock import hour_of
+from pipeline.stream.spool import SMALLEST_BYTES, Row, Spool, Spooled, SpoolFull, SpoolUnusable, count_spooled
 from tests.factories import MOMENT
 
 ROOM = 1 << 26

@@ -1,0 +1,1 @@
+"""What the consumer process tells of itself, to people and to Prometheus."""
