@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 import psycopg
 from psycopg import errors
@@ -45,6 +46,18 @@ with no data
 """
 
 COPY_ARRIVALS = "copy pg_temp.arrivals from stdin (format binary)"
+# One that is stopped in the middle of its COPY is not idle to PostgreSQL, which waits for ever and holds
+# the bound of every promotion. No timeout reaches it; another lander, having its role, may.
+END_STOPPED = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where
+    datname = current_database()
+    and usename = session_user
+    and wait_event = 'ClientRead'
+    and query = %(copy)s
+    and clock_timestamp() - query_start > %(patience)s
+"""
+PATIENCE = timedelta(seconds=20)
 # How each value goes over the wire. JSONB travels as text behind its version, which is bytes as
 # they are to us: they come encoded.
 WIRE_TYPES = ("int4", "text", "uuid", "text", "timestamptz", "timestamptz", "text", "text", "bytea", "bytea")
@@ -77,6 +90,11 @@ def prepare(connection: psycopg.Connection) -> None:
     """Make a new connection ready for batches."""
     connection.execute(PROBE_KEYS)
     connection.execute(CREATE_ARRIVALS)
+
+
+def end_stopped(connection: psycopg.Connection) -> None:
+    """End the sessions of landers that have been silent for long in the middle of copying their arrivals."""
+    connection.execute(END_STOPPED, {"copy": COPY_ARRIVALS, "patience": PATIENCE})
 
 
 def stage(

@@ -52,7 +52,7 @@ def land_delivery(connection: psycopg.Connection, delivery: Delivery, habits: Ha
     staged = _stage(connection, delivery.events, habits)
     # Behind the slow part, so that the row is not locked for longer than needed, and before anything
     # is stored: a consumer that was given up writes nothing.
-    offsets.advance(connection, delivery.topic, delivery.moves)
+    offsets.advance(connection, delivery.topic, delivery.moves, delivery.marks)
     stored, left_out = _store(connection, staged, habits, delivery.origins)
     undecodable = [letter_of_record(record) for record in delivery.undecodable]
     dead_letters.keep(connection, [*left_out.letters.values(), *undecodable])

@@ -23,10 +23,12 @@ NO_TENANT = "(malformed)"
 # A record that is read again has its letter already.
 KEEP = """
 insert into raw.dead_letters (
-    tenant_id, dead_letter_id, event_id, reason, detail, original, received_at, topic, partition, record_offset
+    tenant_id, dead_letter_id, event_id, reason, detail, original, received_at,
+    topic, partition, record_offset, incarnation
 )
 select
-    tenant_id, gen_random_uuid(), event_id, reason, detail, original, received_at, topic, partition, record_offset
+    letter.tenant_id, gen_random_uuid(), event_id, reason, detail, original, received_at,
+    topic, partition, record_offset, coalesce(o.incarnation, 0)
 from unnest(
     %(tenant_ids)s::text[], %(event_ids)s::uuid[], %(reasons)s::text[], %(details)s::text[],
     %(originals)s::bytea[], %(received)s::timestamptz[],
@@ -34,8 +36,8 @@ from unnest(
 ) as letter (
     tenant_id, event_id, reason, detail, original, received_at, topic, partition, record_offset
 )
-on conflict (tenant_id, topic, partition, record_offset) where topic is not null do nothing
-returning tenant_id, received_at
+left join control.stream_offsets as o using (topic, partition)
+on conflict (tenant_id, topic, partition, record_offset, incarnation) where topic is not null do nothing
 """
 
 
@@ -98,10 +100,10 @@ def filed_under(tenant_id: str) -> str:
     return tenant_id if TENANT_ID.fullmatch(tenant_id) else NO_TENANT
 
 
-def keep(connection: psycopg.Connection, letters: Sequence[DeadLetter]) -> list[tuple[str, datetime]]:
-    """Insert them; returns tenant and time of receipt of those that were not there yet."""
+def keep(connection: psycopg.Connection, letters: Sequence[DeadLetter]) -> int:
+    """Insert them; returns how many were not there yet."""
     if not letters:
-        return []
+        return 0
     origins = [letter.origin for letter in letters]
     return connection.execute(
         KEEP,
@@ -116,4 +118,4 @@ def keep(connection: psycopg.Connection, letters: Sequence[DeadLetter]) -> list[
             "partitions": [origin and origin.partition for origin in origins],
             "offsets": [origin and origin.offset for origin in origins],
         },
-    ).fetchall()
+    ).rowcount

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import psycopg
 
 from pipeline.core.events import Event, Landed
-from pipeline.land import audit, offsets
+from pipeline.land import arrivals, audit, offsets
 from pipeline.land.batch import land_batch, land_delivery
 from pipeline.land.habits import Habits
 from pipeline.land.rereading import land_again
@@ -56,7 +56,17 @@ class StreamLander:
 
     def find_offsets(self, topic: str, beginnings: Mapping[int, int]) -> dict[int, int]:
         """See `Landing.find_offsets`."""
-        return self._session.run(lambda connection: offsets.begin(connection, topic, beginnings))
+
+        def find(connection: psycopg.Connection) -> dict[int, int]:
+            # Whose partitions these were may have been stopped.
+            arrivals.end_stopped(connection)
+            return offsets.begin(connection, topic, beginnings)
+
+        return self._session.run(find)
+
+    def find_marks(self, topic: str) -> dict[int, int]:
+        """See `Landing.find_marks`."""
+        return self._session.run(lambda connection: offsets.find_marks(connection, topic))
 
     def restart(self, topic: str, moves: Mapping[int, Move]) -> None:
         """See `Landing.restart`."""
@@ -67,7 +77,10 @@ class StreamLander:
         return self._session.run(lambda connection: land_delivery(connection, delivery, self._habits))
 
     def land_again(self, delivery: Delivery) -> Settled:
-        """Land records that have landed before, counting what is new. Raises DatabaseUnavailable."""
+        """Land records that have landed before; see `rereading.py`. Raises DatabaseUnavailable.
+
+        Raises StreamError where some of them have not landed yet.
+        """
         return self._session.run(lambda connection: land_again(connection, delivery, self._habits))
 
     def record_replay(self, *, actor: str, details: Mapping[str, object]) -> None:

@@ -57,27 +57,19 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def corrections(
-    *,
-    stored: Mapping[Cell, int],
-    duplicate: Mapping[Cell, int],
-    letters: Mapping[Cell, int],
-    resolved: Mapping[Cell, int],
+    *, stored: Mapping[Cell, int], duplicate: Mapping[Cell, int], resolved: Mapping[Cell, int]
 ) -> list[Tally]:
-    """The tallies of a second landing of events that arrived before.
-
-    What is stored or a duplicate now, or has become a dead letter (`letters`), is counted; letters that
-    are `resolved` by it are taken out again, so that their events count once.
-    """
+    """The tallies that take the events of `resolved` letters out, and count them as what they are now."""
     return [
         Tally(
             tenant_id=cell[0],
             hour=cell[1],
-            accepted=stored.get(cell, 0) + duplicate.get(cell, 0) + letters.get(cell, 0) - resolved.get(cell, 0),
+            accepted=stored.get(cell, 0) + duplicate.get(cell, 0) - resolved.get(cell, 0),
             stored=stored.get(cell, 0),
             duplicate=duplicate.get(cell, 0),
-            dead_lettered=letters.get(cell, 0) - resolved.get(cell, 0),
+            dead_lettered=-resolved.get(cell, 0),
         )
-        for cell in sorted({*stored, *duplicate, *letters, *resolved})
+        for cell in sorted({*stored, *duplicate, *resolved})
     ]
 
 

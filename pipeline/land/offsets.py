@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg.types.json import Jsonb
 
-from pipeline.core.errors import OffsetsMoved
+from pipeline.core.errors import OffsetsMoved, StreamError
 from pipeline.stream.delivery import Move
 
 BEGIN = """
@@ -24,7 +24,7 @@ on conflict (topic, partition) do nothing
 """
 SKIP_GAPS = """
 with behind as (
-    select o.topic, o.partition, o.next_offset as first_offset, earliest.next_offset
+    select o.topic, o.partition, o.next_offset as first_offset, earliest.next_offset, o.incarnation
     from control.stream_offsets as o
     inner join unnest(%(partitions)s::integer[], %(beginnings)s::bigint[]) as earliest (partition, next_offset)
         using (partition)
@@ -38,20 +38,26 @@ with behind as (
     where o.topic = behind.topic and o.partition = behind.partition
 )
 
-insert into control.stream_gaps (topic, partition, first_offset, next_offset)
-select topic, partition, first_offset, next_offset from behind
-on conflict (topic, partition, first_offset) do nothing
+insert into control.stream_gaps (topic, partition, first_offset, next_offset, incarnation)
+select topic, partition, first_offset, next_offset, incarnation from behind
 """
 FIND = """
 select partition, next_offset from control.stream_offsets
 where topic = %(topic)s and partition = any(%(partitions)s)
 """
+MARKS = """
+select partition, appended_ms from control.stream_offsets where topic = %s and appended_ms is not null
+"""
 ADVANCE = """
 update control.stream_offsets as o
-set next_offset = m.next_offset, moved_at = now()
-from unnest(%(partitions)s::integer[], %(expected)s::bigint[], %(next)s::bigint[])
-    as m (partition, expected_offset, next_offset)
+set next_offset = m.next_offset, moved_at = now(), appended_ms = m.appended_ms
+from unnest(%(partitions)s::integer[], %(expected)s::bigint[], %(next)s::bigint[], %(marks)s::bigint[])
+    as m (partition, expected_offset, next_offset, appended_ms)
 where o.topic = %(topic)s and o.partition = m.partition and o.next_offset = m.expected_offset
+"""
+BEGIN_ANEW = """
+update control.stream_offsets set incarnation = incarnation + 1
+where topic = %(topic)s and partition = any(%(partitions)s)
 """
 
 AUDIT_RESTART = """
@@ -70,14 +76,29 @@ def begin(connection: psycopg.Connection, topic: str, beginnings: Mapping[int, i
     return dict(connection.execute(FIND, values).fetchall())
 
 
+def require_landed(connection: psycopg.Connection, topic: str, moves: Mapping[int, Move]) -> None:
+    """Raise StreamError unless all records before `Move.next` have landed."""
+    values = {"topic": topic, "partitions": list(moves)}
+    found: dict[int, int] = dict(connection.execute(FIND, values).fetchall())
+    early = sorted(partition for partition, move in moves.items() if move.next > found.get(partition, 0))
+    if early:
+        raise StreamError(f"Records of partitions {early} of {topic} have not landed yet, so they cannot land again.")
+
+
 def restart(connection: psycopg.Connection, topic: str, moves: Mapping[int, Move]) -> None:
-    """Move offsets back to what the topic holds now, and note it. Raises OffsetsMoved."""
-    advance(connection, topic, moves)
+    """Move offsets to the beginning of logs that were made anew, and note it. Raises OffsetsMoved."""
+    advance(connection, topic, moves, {})
+    connection.execute(BEGIN_ANEW, {"topic": topic, "partitions": list(moves)})
     details = {"topic": topic, "partitions": {str(p): [move.expected, move.next] for p, move in moves.items()}}
     connection.execute(AUDIT_RESTART, {"details": Jsonb(details)})
 
 
-def advance(connection: psycopg.Connection, topic: str, moves: Mapping[int, Move]) -> None:
+def find_marks(connection: psycopg.Connection, topic: str) -> dict[int, int]:
+    """When the broker appended the last landed record of each partition, in milliseconds since 1970."""
+    return dict(connection.execute(MARKS, (topic,)).fetchall())
+
+
+def advance(connection: psycopg.Connection, topic: str, moves: Mapping[int, Move], marks: Mapping[int, int]) -> None:
     """Move the offsets of these partitions. Raises OffsetsMoved unless all are where they are expected."""
     partitions = sorted(moves)
     moved = connection.execute(
@@ -87,6 +108,7 @@ def advance(connection: psycopg.Connection, topic: str, moves: Mapping[int, Move
             "partitions": partitions,
             "expected": [moves[partition].expected for partition in partitions],
             "next": [moves[partition].next for partition in partitions],
+            "marks": [marks.get(partition) for partition in partitions],
         },
     ).rowcount
     if moved != len(partitions):

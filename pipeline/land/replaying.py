@@ -51,11 +51,13 @@ MARK = """
 update raw.dead_letters as d
 set
     replays = d.replays + 1,
+    reason = m.reason,
     detail = m.detail,
     resolution = m.resolution,
     resolved_at = case when m.resolution is not null then now() end
-from unnest(%(tenants)s::text[], %(letters)s::uuid[], %(details)s::text[], %(resolutions)s::text[])
-    as m (tenant_id, dead_letter_id, detail, resolution)
+from unnest(
+    %(tenants)s::text[], %(letters)s::uuid[], %(reasons)s::text[], %(details)s::text[], %(resolutions)s::text[]
+) as m (tenant_id, dead_letter_id, reason, detail, resolution)
 where d.tenant_id = m.tenant_id and d.dead_letter_id = m.dead_letter_id
 """
 AUDIT = "insert into control.audit_log (actor, action, tenant_id, details) values (%s, %s, %s, %s)"
@@ -100,6 +102,7 @@ class _Verdict(msgspec.Struct, frozen=True, kw_only=True):
     letter: _Letter
     event: Event | None
     resolution: Resolution | None
+    reason: str
     detail: str
 
 
@@ -154,8 +157,8 @@ class LetterReplayer:
         for position, (letter, event) in enumerate(read):
             still = left_out.letters.get(position)
             resolution: Resolution | None = None if still else "duplicate" if position in duplicates else "stored"
-            detail = still.detail if still else letter.detail
-            verdicts.append(_Verdict(letter=letter, event=event, resolution=resolution, detail=detail))
+            reason, detail = (still.reason.value, still.detail) if still else (letter.reason, letter.detail)
+            verdicts.append(_Verdict(letter=letter, event=event, resolution=resolution, reason=reason, detail=detail))
         return verdicts
 
     def _read(self, letter: _Letter) -> tuple[_Letter, Event] | _Verdict:
@@ -172,7 +175,7 @@ class LetterReplayer:
                 new_id=lambda: letter.event_id or uuid4(),
             )
         except (InvalidEventError, record.UndecodableRecord) as error:
-            return _Verdict(letter=letter, event=None, resolution=None, detail=error.message)
+            return _Verdict(letter=letter, event=None, resolution=None, reason=letter.reason, detail=error.message)
         return letter, event
 
 
@@ -194,6 +197,7 @@ def _mark(connection: psycopg.Connection, verdicts: Sequence[_Verdict]) -> None:
         {
             "tenants": [verdict.letter.tenant_id for verdict in verdicts],
             "letters": [verdict.letter.dead_letter_id for verdict in verdicts],
+            "reasons": [verdict.reason for verdict in verdicts],
             "details": [verdict.detail for verdict in verdicts],
             "resolutions": [verdict.resolution for verdict in verdicts],
         },
@@ -208,9 +212,7 @@ def _count(connection: psycopg.Connection, verdicts: Sequence[_Verdict]) -> None
         if verdict.resolution and verdict.event:
             resolved[verdict.letter.tenant_id, hour_of(verdict.letter.received_at)] += 1
             settled[verdict.resolution][verdict.event.tenant_id, hour_of(verdict.event.received_at)] += 1
-    tallies = ledger.corrections(
-        stored=settled["stored"], duplicate=settled["duplicate"], letters={}, resolved=resolved
-    )
+    tallies = ledger.corrections(stored=settled["stored"], duplicate=settled["duplicate"], resolved=resolved)
     ledger.record_counts(connection, tallies)
     ledger.record_progress(connection, {tenant_id for tenant_id, _ in settled["stored"]})
 

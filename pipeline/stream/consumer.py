@@ -27,6 +27,7 @@ MOST_RECORDS = 10_000
 """Records in one delivery."""
 PARTITION_FETCH_BYTES = 2_097_152
 """What is read ahead of each partition, as the broker keeps it."""
+METADATA_MILLISECONDS = 10_000
 SESSION_SECONDS = 30
 """A process that is silent for as long loses its partitions to the others."""
 FIRST_DELAY_SECONDS = 0.5
@@ -103,7 +104,10 @@ class StreamConsumer:
             group_id=self._settings.kafka.group,
             group_instance_id=self._member,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            # Records that are gone are a gap to be recorded, not to be skipped.
+            auto_offset_reset="none",
+            # A topic that was made anew is noticed by its metadata.
+            metadata_max_age_ms=METADATA_MILLISECONDS,
             session_timeout_ms=self._session_seconds * 1_000,
             heartbeat_interval_ms=self._session_seconds * 100,
             # How long landing may take is bounded by nothing: the database may be away for hours.

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import DatabaseUnavailable, OffsetsMoved, StreamUnavailable
@@ -38,6 +38,9 @@ SUSPICIOUS_SECONDS = 60.0
 """Without a record for as long, it is asked whether there are any."""
 FIRST_DELAY_SECONDS = 0.25
 LONGEST_DELAY_SECONDS = 5.0
+
+LOOK_ANEW = (OffsetsMoved, Misplaced, IllegalStateError, OffsetOutOfRangeError, NoOffsetForPartitionError)
+"""What says that offsets are not what they were thought to be."""
 
 T = TypeVar("T")
 
@@ -107,7 +110,7 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 await self._client.getmany(timeout_ms=IDLE_MILLISECONDS)
             except _Outdated:
                 pass
-            except (OffsetsMoved, Misplaced, IllegalStateError) as error:
+            except LOOK_ANEW as error:
                 log.info("offsets are looked at anew (%s)", type(error).__name__)
                 self._epoch += 1
 
@@ -132,22 +135,40 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return
         beginnings = _by_partition(await self._client.beginning_offsets(partitions))
         found = await self._patiently(epoch, lambda: self._landing.find_offsets(self._topic, beginnings))
-        ends = _by_partition(await self._client.end_offsets(partitions))
-        lost = {p: Move(expected=found[p], next=beginnings[p]) for p in found if found[p] > ends[p]}
-        if lost:
+        if other := await self._other_logs(epoch, found, beginnings):
             log.error(
-                "topic %s ends before what was landed of partitions %s: it was made anew, or has lost its end; "
+                "topic %s is not the one that was landed in partitions %s: it was made anew, or has lost its end; "
                 "it is read from its beginning, and what was landed before stays as it is",
                 self._topic,
-                sorted(lost),
+                sorted(other),
             )
-            await self._patiently(epoch, lambda: self._landing.restart(self._topic, lost))
-            found |= {p: move.next for p, move in lost.items()}
+            anew = {p: Move(expected=found[p], next=beginnings[p]) for p in other}
+            await self._patiently(epoch, lambda: self._landing.restart(self._topic, anew))
+            found |= {p: move.next for p, move in anew.items()}
         self._require(epoch)
         for tp in partitions:
             self._client.seek(tp, found[tp.partition])
         self._next, self._landed = found, dict(found)
         self._received_at = time.monotonic()
+
+    async def _other_logs(self, epoch: int, found: Mapping[int, int], beginnings: Mapping[int, int]) -> set[int]:
+        """Partitions that do not hold what was landed of them.
+
+        They end before it, or, where they should still hold the last landed record, have none that was
+        appended when it was.
+        """
+        marks = await self._patiently(epoch, lambda: self._landing.find_marks(self._topic))
+        ends = _by_partition(await self._client.end_offsets([TopicPartition(self._topic, p) for p in found]))
+        other = {p for p, offset in found.items() if offset > ends[p]}
+        asked = {
+            TopicPartition(self._topic, p): marks[p]
+            for p, offset in found.items()
+            if p in marks and p not in other and offset > beginnings[p]
+        }
+        if asked:
+            at = await self._client.offsets_for_times(asked)
+            other |= {tp.partition for tp, mark in asked.items() if at[tp] is None or at[tp].timestamp != mark}
+        return other
 
     async def _step(self, epoch: int) -> None:
         """Gather a delivery and begin to land it, when the one before it has landed."""
@@ -241,9 +262,12 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _landing_ended(self) -> None:
         """Wait for the landing under way; its error is raised here, once."""
-        task, self._under_way = self._under_way, None
+        task = self._under_way
         if task is not None:
-            await task
+            # Not by awaiting the task itself, which would be cancelled along with this.
+            await asyncio.wait({task})
+            self._under_way = None
+            task.result()
 
     async def _let_finish(self) -> None:
         if self._under_way is not None:

@@ -51,6 +51,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     undecodable: Sequence[Undecodable]
     moves: Mapping[int, Move]
     """By partition."""
+    marks: Mapping[int, int] = {}
+    """By partition, when the broker appended its last record here, in milliseconds since 1970."""
 
     @property
     def records(self) -> int:
@@ -78,8 +80,15 @@ class Landing(Protocol):
         """
         ...
 
+    def find_marks(self, topic: str) -> dict[int, int]:
+        """By partition, when the broker appended the last landed record, in milliseconds since 1970.
+
+        Raises DatabaseUnavailable.
+        """
+        ...
+
     def restart(self, topic: str, moves: Mapping[int, Move]) -> None:
-        """Move offsets that lie beyond the end of their partitions, which is not the log that was landed.
+        """Move the offsets of partitions whose log is not the one that was landed.
 
         Raises OffsetsMoved, DatabaseUnavailable.
         """

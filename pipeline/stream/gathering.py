@@ -33,6 +33,7 @@ class Gatherer:
         self._topic = topic
         self._expected = expected
         self._next: dict[int, int] = {}
+        self._marks: dict[int, int] = {}
         self._events: list[Event] = []
         self._origins: list[Origin] = []
         self._undecodable: list[Undecodable] = []
@@ -64,6 +65,7 @@ class Gatherer:
             if each.offset < following:
                 raise Misplaced
             following = each.offset + 1
+            self._marks[partition] = each.timestamp
             value = each.value or b""
             self._bytes += len(value)
             origin = Origin(self._topic, partition, each.offset)
@@ -87,6 +89,7 @@ class Gatherer:
                 partition: Move(expected=self._expected[partition], next=following)
                 for partition, following in self._next.items()
             },
+            marks=self._marks,
         )
 
     def _refused(self, each: ConsumerRecord, value: bytes, origin: Origin, detail: str) -> Undecodable:

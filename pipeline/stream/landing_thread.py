@@ -23,6 +23,9 @@ class LandingThread:
     async def find_offsets(self, topic: str, beginnings: Mapping[int, int]) -> dict[int, int]:
         return await self._call(self._landing.find_offsets, topic, beginnings)
 
+    async def find_marks(self, topic: str) -> dict[int, int]:
+        return await self._call(self._landing.find_marks, topic)
+
     async def restart(self, topic: str, moves: Mapping[int, Move]) -> None:
         await self._call(self._landing.restart, topic, moves)
 

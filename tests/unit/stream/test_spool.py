@@ -323,7 +323,7 @@ def test_what_was_appended_survives_kill_nine_and_what_was_not_removed_too(tmp_p
         # What was in the middle of being done may be done or not, as a whole.
         assert left == list(range(left[0], left[-1] + 1))
         assert left[-1] + 1 in (appended, appended + 7)
-        assert left[0] in ((0, removed + 1, removed + 11) if removed == 0 else (removed + 1, removed + 11))
+        assert left[0] in ((0, 10) if removed == 0 else (removed + 1, removed + 11))
         assert spool.path.name == "spool-0.sqlite"
 
 

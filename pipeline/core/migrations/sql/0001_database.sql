@@ -67,6 +67,9 @@ begin
         workbench_embed;
     grant execute on function pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_snapshot()
         to workbench_owner, workbench_lander, workbench_publisher;
+    -- A lander ends the session of another one that was stopped in the middle of its COPY.
+    grant execute on function pg_catalog.pg_stat_get_activity(integer), pg_catalog.pg_terminate_backend(integer, bigint)
+        to workbench_lander;
     grant execute on function pg_catalog.pg_try_advisory_lock(bigint), pg_catalog.pg_advisory_unlock(bigint)
         to workbench_publisher;
     revoke usage on language sql, plpgsql from public;

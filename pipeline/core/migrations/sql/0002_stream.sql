@@ -12,8 +12,14 @@ create table control.stream_offsets (
     partition integer not null check (partition >= 0),
     next_offset bigint not null check (next_offset >= 0),
     moved_at timestamptz not null default now(),
+    appended_ms bigint,
+    incarnation integer not null default 0,
     primary key (topic, partition)
 );
+comment on column control.stream_offsets.appended_ms is
+    'when the broker appended the last landed record: by it a topic that was made anew is known';
+comment on column control.stream_offsets.incarnation is
+    'how often the topic was found made anew; offsets of different incarnations are different records';
 comment on table control.stream_offsets is
     'the next record to land; moved by compare-and-set in the transaction that lands the records before it';
 
@@ -22,8 +28,9 @@ create table control.stream_gaps (
     partition integer not null,
     first_offset bigint not null,
     next_offset bigint not null,
+    incarnation integer not null,
     found_at timestamptz not null default now(),
-    primary key (topic, partition, first_offset),
+    primary key (topic, partition, incarnation, first_offset),
     check (next_offset > first_offset)
 );
 comment on table control.stream_gaps is 'records that the broker had removed before they were landed';
@@ -38,6 +45,7 @@ alter table raw.dead_letters
     add column topic text,
     add column partition integer,
     add column record_offset bigint,
+    add column incarnation integer not null default 0,
     add column replays integer not null default 0,
     add column resolved_at timestamptz,
     add column resolution text check (resolution in ('stored', 'duplicate')),
@@ -48,7 +56,7 @@ comment on column raw.dead_letters.replays is 'how often landing it was tried ag
 comment on column raw.dead_letters.resolution is 'what became of it when it was replayed with success';
 
 -- A record that is read again, after a crash or by a replay of the topic, is kept once.
-create unique index dead_letters_record on raw.dead_letters (tenant_id, topic, partition, record_offset)
+create unique index dead_letters_record on raw.dead_letters (tenant_id, topic, partition, record_offset, incarnation)
 where topic is not null;
 create index dead_letters_open on raw.dead_letters (tenant_id, landed_at) where resolved_at is null;
 
@@ -73,7 +81,7 @@ create policy replays on raw.dead_letters for select to workbench_lander using (
 create policy resolves on raw.dead_letters for update to workbench_lander using (true) with check (true);
 
 grant select on raw.dead_letters to workbench_lander;
-grant update (detail, replays, resolved_at, resolution) on raw.dead_letters to workbench_lander;
+grant update (reason, detail, replays, resolved_at, resolution) on raw.dead_letters to workbench_lander;
 grant select, insert, update on control.stream_offsets to workbench_lander;
 grant select, insert on control.stream_gaps to workbench_lander;
 grant insert on control.audit_log to workbench_lander, workbench_steward;
