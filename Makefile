@@ -38,8 +38,9 @@ kafka: $(READY) ## run a real Kafka broker on Java 17, without Docker; ARGS="--p
 test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
-chaos: $(READY) ## kill -9 of every process, 34 times during an import; ARGS="--seed 7" repeats the choices
-	@$(BIN)/pytest tests/acceptance/test_kill_nine.py --kills 34 --timeout 1800 -rP $(ARGS)
+chaos: $(READY) ## kill, pause, cut and slow every part, for some twenty minutes; ARGS="--seed 7" repeats the choices
+	@$(BIN)/pytest tests/acceptance/test_kill_nine.py tests/acceptance/chaos --kills 34 --runs 5 --faults 16 \
+		--events 62000 --zombie-seconds 60 --rebalances 36 --timeout 1800 -rP $(ARGS)
 
 check: $(READY) ## style, types, layers, SQL and tenant context
 	@$(BIN)/ruff check .

@@ -7,8 +7,10 @@ grant allows is checked here too; how keys are made and stored is `pipeline/core
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 
 import msgspec
@@ -24,13 +26,19 @@ UNKNOWN_SECONDS = 1.0
 """How long a key that was not valid is refused without another look."""
 STALE_SECONDS = 3_600.0
 """While the database is away, a key that was valid opens what it opened for as long."""
+PATIENCE_SECONDS = 0.5
+"""So long is waited for a new answer where an earlier one can stand in for it."""
+LONGEST_SECONDS = 10.0
+"""So long is waited for an answer where none can."""
+LOOKUPS = 4
+"""Threads that look keys up: of their own, since a database that is silent holds all of them."""
 CACHED_KEYS = 10_000
 KEY_LENGTH = 256
 
 
 class _Entry(msgspec.Struct, frozen=True):
     asked_at: float
-    lookup: asyncio.Task[Grant | None]
+    lookup: asyncio.Future[Grant | None]
     before: tuple[float, Grant] | None
     """The last grant, and when it was asked for."""
 
@@ -46,6 +54,7 @@ class Authenticator:
         self._keys = keys
         self._monotonic = monotonic
         self._entries: dict[bytes, _Entry] = {}
+        self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="keys")
 
     async def authorize(self, request: Request, scope: str) -> Grant:
         """The grant of the request's key. Raises Refusal with 401, 403 or 503."""
@@ -63,17 +72,19 @@ class Authenticator:
         now = self._monotonic()
         entry = self._entries.get(digest)
         if entry is None or now - entry.asked_at >= _lifetime(entry.lookup):
-            lookup = asyncio.create_task(asyncio.to_thread(self._verify, presented))
+            lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._verify, presented)
             entry = _Entry(now, lookup, None if entry is None else _last_grant(entry))
             self._entries.pop(digest, None)
             if len(self._entries) >= CACHED_KEYS:
                 del self._entries[next(iter(self._entries))]
             self._entries[digest] = entry
+        earlier = entry.before[1] if entry.before is not None and now - entry.before[0] < STALE_SECONDS else None
         try:
-            return await asyncio.shield(entry.lookup)
-        except DatabaseUnavailable as error:
-            if entry.before is not None and now - entry.before[0] < STALE_SECONDS:
-                return entry.before[1]
+            async with asyncio.timeout(LONGEST_SECONDS if earlier is None else PATIENCE_SECONDS):
+                return await asyncio.shield(entry.lookup)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            if earlier is not None:
+                return earlier
             raise Refusal(503, "unavailable", "API keys cannot be verified now. Nothing was stored.") from error
 
     def _verify(self, presented: str) -> Grant | None:
@@ -91,10 +102,10 @@ def _last_grant(entry: _Entry) -> tuple[float, Grant] | None:
     return None if grant is None else (entry.asked_at, grant)
 
 
-def _lifetime(lookup: asyncio.Task[Grant | None]) -> float:
-    """Seconds from its start for which a lookup is used again; a failed one is not."""
+def _lifetime(lookup: asyncio.Future[Grant | None]) -> float:
+    """Seconds from its start for which a lookup is used again; a failed one is not, one under way always."""
     if not lookup.done():
-        return REVOCATION_SECONDS
+        return math.inf
     if lookup.cancelled() or lookup.exception() is not None:
         return 0
     return UNKNOWN_SECONDS if lookup.result() is None else REVOCATION_SECONDS

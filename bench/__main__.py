@@ -6,24 +6,28 @@ Figures are ratios from one run; run it on a machine that does nothing else.
 from __future__ import annotations
 
 import platform
-import shutil
+import signal
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 
-from bench import landing, promotion, reading
+from bench import consuming, fairness, landing, memory, promotion, publishing, reading, tables
+from bench.peers import comparison
+from bench.stand import Stand, new_broker, new_stand
 from checks.gate import ExpectationsGate
-from pipeline.core import deployment
-from pipeline.core.database import Database, ServiceRole
-from pipeline.core.embedded import EmbeddedPostgres
-from workbench.cli.context import DBT_DIR, deploy
-from workbench.cli.output import console, print_rows
+from pipeline.core.database import ServiceRole
+from workbench.cli.context import DBT_DIR
+from workbench.cli.output import console
+
+T = TypeVar("T")
+
+TERMINATED = 143
 
 
 class Measurement(StrEnum):
@@ -32,6 +36,11 @@ class Measurement(StrEnum):
     LANDING = "landing"
     READING = "reading"
     PROMOTION = "promotion"
+    CONSUMING = "consuming"
+    PEERS = "peers"
+    PUBLISHING = "publishing"
+    FAIRNESS = "fairness"
+    MEMORY = "memory"
 
 
 class Results(msgspec.Struct, kw_only=True):
@@ -41,6 +50,11 @@ class Results(msgspec.Struct, kw_only=True):
     landing: landing.LandingBench | None = None
     reading: list[reading.Reading] | None = None
     promotion: promotion.PromotionBench | None = None
+    consuming: consuming.ConsumingBench | None = None
+    peers: comparison.PeersBench | None = None
+    publishing: publishing.PublishingBench | None = None
+    fairness: fairness.FairnessBench | None = None
+    memory: memory.MemoryBench | None = None
 
 
 def main(
@@ -50,61 +64,87 @@ def main(
     facts: Annotated[
         list[int] | None, typer.Option(help="Facts of history to promote on, smallest first; repeat it.")
     ] = None,
+    stalled: Annotated[
+        int, typer.Option(help="Seconds for which memory is watched while PostgreSQL is stopped.")
+    ] = 300,
     folder: Annotated[Path, typer.Option(help="Where databases go: 16 million facts need 30 GiB.")] = Path(
         "bench/results"
     ),
 ) -> None:
-    """Measure against the limits; 16 million facts take about half an hour."""
-    chosen = measurements or list(Measurement)
+    """Measure against the limits; 16 million facts take about half an hour, what needs a broker another quarter."""
+    # `timeout` and the like end it in an orderly way: servers stopped, folders removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     folder.mkdir(parents=True, exist_ok=True)
     results = Results(machine=f"{platform.machine()}, Python {platform.python_version()}")
-    if Measurement.LANDING in chosen:
-        with new_database(folder) as database:
-            results.landing = landing.measure(database)
-        print_rows(landing_rows(results.landing), title="Landing, rows per second")
-    if Measurement.READING in chosen:
-        with new_database(folder) as database:
-            results.reading = reading.measure(database)
-        print_rows([msgspec.to_builtins(row) for row in results.reading], title="Reading under row security")
-    if Measurement.PROMOTION in chosen:
-        with new_database(folder) as database:
-            gate = ExpectationsGate(database.url(ServiceRole.PUBLISHER))
-            sizes = facts or promotion.SIZES
-            results.promotion = promotion.measure(database, gate, DBT_DIR, sizes=sizes, tell=console.print)
-        print_rows(promotion_rows(results.promotion), title=f"Promotion, growth {results.promotion.growth}")
+    measure: dict[Measurement, Callable[[], None]] = {
+        Measurement.LANDING: lambda: _landing(results, folder),
+        Measurement.READING: lambda: _reading(results, folder),
+        Measurement.PROMOTION: lambda: _promotion(results, folder, facts or promotion.SIZES),
+        Measurement.CONSUMING: lambda: _consuming(results, folder),
+        Measurement.PEERS: lambda: _peers(results, folder),
+        Measurement.PUBLISHING: lambda: _publishing(results, folder),
+        Measurement.FAIRNESS: lambda: _fairness(results, folder),
+        Measurement.MEMORY: lambda: _memory(results, folder, stalled),
+    }
     report = folder / "latest.json"
-    report.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    for chosen in measurements or list(Measurement):
+        measure[chosen]()
+        report.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     console.print(f"As JSON: {report}")
 
 
-def landing_rows(result: landing.LandingBench) -> list[dict[str, object]]:
-    """One row per way into the table; the ratio is landing over it."""
-    return [
-        {"way": way, "median": sorted(rates)[len(rates) // 2], "landing / it": result.ratios.get(way, 1.0)}
-        for way, rates in result.rows_per_second.items()
-    ]
+def _landing(results: Results, folder: Path) -> None:
+    with new_stand(folder) as stand:
+        results.landing = landing.measure(stand.database)
+    tables.print_landing(results.landing)
 
 
-def promotion_rows(result: promotion.PromotionBench) -> list[dict[str, object]]:
-    """One row per size of history; times in seconds."""
-    return [
-        {"facts": time.facts, "events": time.events, "tenants": time.tenants, "seconds": time.seconds, **time.steps}
-        for time in result.sizes
-    ]
+def _reading(results: Results, folder: Path) -> None:
+    with new_stand(folder) as stand:
+        results.reading = reading.measure(stand.database)
+    tables.print_reading(results.reading)
 
 
-@contextmanager
-def new_database(folder: Path) -> Iterator[Database]:
-    """An empty deployment on a server with the settings as shipped, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="database-", dir=folder))
-    try:
-        with EmbeddedPostgres(home) as server:
-            deployment.ensure_database(server.admin_url)
-            database = Database(admin_url=server.admin_url)
-            deploy(database)
-            yield database
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+def _promotion(results: Results, folder: Path, sizes: list[int] | tuple[int, ...]) -> None:
+    with new_stand(folder) as stand:
+        gate = ExpectationsGate(stand.database.url(ServiceRole.PUBLISHER))
+        results.promotion = promotion.measure(stand.database, gate, DBT_DIR, sizes=sizes, tell=console.print)
+    tables.print_promotion(results.promotion)
+
+
+def _consuming(results: Results, folder: Path) -> None:
+    results.consuming = _on_stream(folder, consuming.measure)
+    tables.print_consuming(results.consuming)
+
+
+def _peers(results: Results, folder: Path) -> None:
+    results.peers = _on_stream(folder, comparison.measure)
+    tables.print_peers(results.peers)
+
+
+def _publishing(results: Results, folder: Path) -> None:
+    results.publishing = _on_stream(folder, publishing.measure)
+    tables.print_publishing(results.publishing)
+
+
+def _fairness(results: Results, folder: Path) -> None:
+    results.fairness = _on_stream(folder, fairness.measure)
+    tables.print_fairness(results.fairness)
+
+
+def _memory(results: Results, folder: Path, seconds: int) -> None:
+    results.memory = _on_stream(folder, lambda stand: memory.measure(stand, seconds=seconds))
+    tables.print_memory(results.memory)
+
+
+def _on_stream(folder: Path, measure: Callable[[Stand], T]) -> T:
+    """Measure on a stand with a broker of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="broker-", dir=folder) as home,
+        new_broker(Path(home)) as bootstrap,
+        new_stand(folder, bootstrap) as stand,
+    ):
+        return measure(stand)
 
 
 if __name__ == "__main__":

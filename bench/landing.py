@@ -155,7 +155,7 @@ def _contenders(database: Database) -> Iterator[dict[str, Contender]]:
     ):
         yield {
             "landing": lambda events: _in_parts(events, BATCH, lander.land),
-            "raw_copy": lambda events: _in_parts(events, BATCH, lambda part: _raw_copy(admin, part)),
+            "raw_copy": lambda events: raw_copy(admin, events),
             "execute_batch": lambda events: _in_parts(events, PAGE, lambda part: _execute_batch(old_consumer, part)),
             "executemany": lambda events: _in_parts(events, PAGE, lambda part: _executemany(consumer, part)),
         }
@@ -166,7 +166,12 @@ def _in_parts(events: Sequence[Event], size: int, write: Callable[[Sequence[Even
         write(events[start : start + size])
 
 
-def _raw_copy(connection: psycopg.Connection, events: Sequence[Event]) -> None:
+def raw_copy(connection: psycopg.Connection, events: Sequence[Event]) -> None:
+    """The limit: binary COPY in batches into the table itself, one commit each."""
+    _in_parts(events, BATCH, lambda part: _copy(connection, part))
+
+
+def _copy(connection: psycopg.Connection, events: Sequence[Event]) -> None:
     with connection.cursor().copy(COPY) as copy:
         copy.set_types(WIRE_TYPES)
         for event in events:

@@ -57,6 +57,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Hours that the topic must keep records, at least."""
     group: str = "workbench_landing"
     """The consumer group; what has landed is known by topic, whatever the group."""
+    session_seconds: Positive = 30
+    """Seconds of silence after which a consumer's partitions go to the others."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import psycopg
 
-from pipeline.core.clock import hour_of
+from pipeline.core.clock import EPOCH, hour_of
 from pipeline.core.events import Event, Fate, Landed
 from pipeline.land import arrivals, dead_letters, ledger, offsets
 from pipeline.land.dead_letters import NO_TENANT, DeadLetter, Reason, filed_under, letter_of, letter_of_record
@@ -111,9 +111,7 @@ def tally(
 ) -> list[Tally]:
     """The counts of each tenant and hour in the batch; those in `stored` are the database's own."""
     accepted: Counter[Cell] = Counter(_cell(letter) for letter in undecodable)
-    for (tenant_id, hour), count in Counter(
-        [(event.tenant_id, hour_of(event.received_at)) for event in events]
-    ).items():
+    for (tenant_id, hour), count in Counter(_cells(events)).items():
         accepted[filed_under(tenant_id), hour] += count
     duplicate = Counter((events[p].tenant_id, hour_of(events[p].received_at)) for p in left_out.duplicates)
     dead_lettered = Counter(_cell(letter) for letter in (*left_out.letters.values(), *undecodable))
@@ -159,6 +157,16 @@ def _store(
 def _record(connection: psycopg.Connection, tallies: Sequence[Tally]) -> None:
     ledger.record_counts(connection, tallies)
     ledger.record_progress(connection, {tally.tenant_id for tally in tallies if tally.stored})
+
+
+def _cells(events: Sequence[Event]) -> Iterator[Cell]:
+    """The cell of each event; neighbours are mostly of one request, and so of one hour."""
+    received_at, hour = EPOCH, 0
+    for event in events:
+        if event.received_at != received_at:
+            received_at = event.received_at
+            hour = hour_of(received_at)
+        yield event.tenant_id, hour
 
 
 def _cell(letter: DeadLetter) -> Cell:

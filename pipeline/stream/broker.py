@@ -50,7 +50,7 @@ class Broker:
             **client_options(settings),
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type="zstd",
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=milliseconds,

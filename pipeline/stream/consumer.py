@@ -28,8 +28,6 @@ MOST_RECORDS = 10_000
 PARTITION_FETCH_BYTES = 2_097_152
 """What is read ahead of each partition, as the broker keeps it."""
 METADATA_MILLISECONDS = 10_000
-SESSION_SECONDS = 30
-"""A process that is silent for as long loses its partitions to the others."""
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
 
@@ -53,7 +51,6 @@ class StreamConsumer:
         observe: Callable[[Landed], None] = lambda _: None,
         clock: Clock = utc_now,
         most_records: int = MOST_RECORDS,
-        session_seconds: int = SESSION_SECONDS,
     ) -> None:
         self._settings = settings
         self._landing = LandingThread(landing)
@@ -61,7 +58,6 @@ class StreamConsumer:
         self._observe = observe
         self._clock = clock
         self._most_records = most_records
-        self._session_seconds = session_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; then finish the landing under way, and leave the rest to others.
@@ -108,11 +104,11 @@ class StreamConsumer:
             auto_offset_reset="none",
             # A topic that was made anew is noticed by its metadata.
             metadata_max_age_ms=METADATA_MILLISECONDS,
-            session_timeout_ms=self._session_seconds * 1_000,
-            heartbeat_interval_ms=self._session_seconds * 100,
+            session_timeout_ms=self._settings.kafka.session_seconds * 1_000,
+            heartbeat_interval_ms=self._settings.kafka.session_seconds * 100,
             # How long landing may take is bounded by nothing: the database may be away for hours.
             max_poll_interval_ms=2_000_000_000,
-            rebalance_timeout_ms=self._session_seconds * 1_000,
+            rebalance_timeout_ms=self._settings.kafka.session_seconds * 1_000,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         )
         consumption = Consumption(

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
 
 from pipeline.core.database import Database, ServiceRole
 from pipeline.core.errors import DatabaseUnavailable
@@ -98,13 +99,13 @@ async def consuming(
 ) -> AsyncIterator[Member]:
     """A member of the group that is stopped in the end; an error of its own is raised here, as soon as it comes."""
     running = Member(landing=ControlledLanding(database))
+    settings = replace(settings, kafka=replace(settings.kafka, session_seconds=2))
     consumer = StreamConsumer(
         settings,
         landing=running.landing,
         member=member,
         observe=running.landed.append,
         most_records=most_records,
-        session_seconds=2,
     )
     running.task = asyncio.create_task(consumer.run(running.stopping))
     test = asyncio.current_task()
