@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -35,25 +36,32 @@ LOOKUPS = 4
 CACHED_KEYS = 10_000
 KEY_LENGTH = 256
 
+T = TypeVar("T")
 
-class _Entry(msgspec.Struct, frozen=True):
+
+class _Lookup(msgspec.Struct, frozen=True):
     asked_at: float
-    lookup: asyncio.Future[Grant | None]
-    before: tuple[float, Grant] | None
-    """The last grant, and when it was asked for."""
+    answer: asyncio.Future[Grant | None]
+
+
+class _Known(msgspec.Struct, frozen=True):
+    asked_at: float
+    grant: Grant
 
 
 class Authenticator:
-    """Looks keys up in a thread and remembers the answers for a few seconds.
+    """Looks keys up in threads and remembers the answers for a few seconds.
 
     Requests with the same key wait for one lookup. Memory is bounded: beyond CACHED_KEYS the oldest
-    answer goes. Keys are remembered as digests, so that none lies in memory for longer than its request.
+    lookup goes, and likewise the oldest grant, so that keys nobody has cannot displace valid ones.
+    Keys are remembered as digests, so that none lies in memory for longer than its request.
     """
 
     def __init__(self, keys: KeyVerifier, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
         self._monotonic = monotonic
-        self._entries: dict[bytes, _Entry] = {}
+        self._lookups: dict[bytes, _Lookup] = {}
+        self._granted: dict[bytes, _Known] = {}
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="keys")
 
     async def authorize(self, request: Request, scope: str) -> Grant:
@@ -70,22 +78,35 @@ class Authenticator:
     async def _grant(self, presented: str) -> Grant | None:
         digest = blake2b(presented.encode(), digest_size=16).digest()
         now = self._monotonic()
-        entry = self._entries.get(digest)
-        if entry is None or now - entry.asked_at >= _lifetime(entry.lookup):
-            lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._verify, presented)
-            entry = _Entry(now, lookup, None if entry is None else _last_grant(entry))
-            self._entries.pop(digest, None)
-            if len(self._entries) >= CACHED_KEYS:
-                del self._entries[next(iter(self._entries))]
-            self._entries[digest] = entry
-        earlier = entry.before[1] if entry.before is not None and now - entry.before[0] < STALE_SECONDS else None
+        lookup = self._lookups.get(digest)
+        if lookup is None or now - lookup.asked_at >= _lifetime(lookup.answer):
+            lookup = self._look_up(digest, presented, now)
+        known = self._granted.get(digest)
+        earlier = known.grant if known is not None and now - known.asked_at < STALE_SECONDS else None
         try:
             async with asyncio.timeout(LONGEST_SECONDS if earlier is None else PATIENCE_SECONDS):
-                return await asyncio.shield(entry.lookup)
+                return await asyncio.shield(lookup.answer)
         except (DatabaseUnavailable, TimeoutError) as error:
             if earlier is not None:
                 return earlier
             raise Refusal(503, "unavailable", "API keys cannot be verified now. Nothing was stored.") from error
+
+    def _look_up(self, digest: bytes, presented: str, now: float) -> _Lookup:
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._verify, presented)
+        answer.add_done_callback(lambda done: self._learn(digest, now, done))
+        lookup = _Lookup(now, answer)
+        _put(self._lookups, digest, lookup)
+        return lookup
+
+    def _learn(self, digest: bytes, asked_at: float, answer: asyncio.Future[Grant | None]) -> None:
+        """Remember a grant for when the database is away, and forget one that was withdrawn."""
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        grant = answer.result()
+        if grant is None:
+            self._granted.pop(digest, None)
+        else:
+            _put(self._granted, digest, _Known(asked_at, grant))
 
     def _verify(self, presented: str) -> Grant | None:
         try:
@@ -94,21 +115,21 @@ class Authenticator:
             return None
 
 
-def _last_grant(entry: _Entry) -> tuple[float, Grant] | None:
-    """The grant that a lookup found; of a failed one, that of the lookup before it."""
-    if not entry.lookup.done() or entry.lookup.cancelled() or entry.lookup.exception() is not None:
-        return entry.before
-    grant = entry.lookup.result()
-    return None if grant is None else (entry.asked_at, grant)
+def _put(entries: dict[bytes, T], digest: bytes, entry: T) -> None:
+    """Put it last; beyond the bound the first one goes."""
+    entries.pop(digest, None)
+    if len(entries) >= CACHED_KEYS:
+        del entries[next(iter(entries))]
+    entries[digest] = entry
 
 
-def _lifetime(lookup: asyncio.Future[Grant | None]) -> float:
+def _lifetime(answer: asyncio.Future[Grant | None]) -> float:
     """Seconds from its start for which a lookup is used again; a failed one is not, one under way always."""
-    if not lookup.done():
+    if not answer.done():
         return math.inf
-    if lookup.cancelled() or lookup.exception() is not None:
+    if answer.cancelled() or answer.exception() is not None:
         return 0
-    return UNKNOWN_SECONDS if lookup.result() is None else REVOCATION_SECONDS
+    return UNKNOWN_SECONDS if answer.result() is None else REVOCATION_SECONDS
 
 
 def _presented_key(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,6 +15,8 @@ from pipeline.core.errors import WorkbenchError
 from pipeline.stream.port import Publisher
 
 CHECK_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 def health_routes(publisher: Publisher, metrics: Metrics) -> APIRouter:
@@ -32,8 +35,12 @@ def health_routes(publisher: Publisher, metrics: Metrics) -> APIRouter:
         except TimeoutError as error:
             raise Refusal(503, "not_ready", f"No answer within {CHECK_SECONDS:g} seconds.") from error
         except WorkbenchError as error:
-            raise Refusal(503, "not_ready", error.message) from error
-        return json_response({"status": "ready", "durable_by": readiness.durable_by, "warning": readiness.warning})
+            # Anybody may ask: the details, which name hosts and files, are for the log.
+            log.warning("not ready: %s", error)
+            raise Refusal(503, "not_ready", (type(error).__doc__ or "").strip()) from error
+        if readiness.warning is not None:
+            log.warning("ready, but: %s", readiness.warning)
+        return json_response({"status": "ready", "durable_by": readiness.durable_by})
 
     @router.get("/metrics", response_model=None, summary="Measurements in Prometheus' text format")
     async def read_metrics() -> Response:

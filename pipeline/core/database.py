@@ -20,6 +20,13 @@ from psycopg.rows import TupleRow
 from pipeline.core.errors import DatabaseUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
+GIVE_UP_ON_SILENCE: Mapping[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that vanishes without a word is given up after half a minute, not after the system's hours."""
 
 
 class ServiceRole(StrEnum):
@@ -80,6 +87,7 @@ def connect(url: str, *, autocommit: bool = False, application: str, **options: 
             application_name=application,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             options="-c timezone=UTC",
+            **GIVE_UP_ON_SILENCE,
             **options,
         )
     except psycopg.OperationalError as error:

@@ -96,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_PROMOTE_EVERY_SECONDS: how often the embedded loop promotes."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
+    consume_metrics_host: str = "127.0.0.1"
+    """WORKBENCH_CONSUME_METRICS_HOST: where the consumer's metrics listen; they name tenants."""
     consume_metrics_port: Port | None = None
     """WORKBENCH_CONSUME_METRICS_PORT: where `workbench consume` serves its metrics. Unset: nowhere."""
     kafka_bootstrap_servers: str | None = None

@@ -17,13 +17,29 @@ from typing import IO
 @contextmanager
 def claimed_slot(folder: Path, name: str) -> Iterator[int]:
     """The first number of `name` in this folder that no process holds, held for the block."""
+    number, held = hold_first(folder, name)
+    with held:
+        yield number
+
+
+def hold_first(folder: Path, name: str) -> tuple[int, IO[bytes]]:
+    """The first number that no process holds, and its file, which holds it until it is closed."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in count():
-        file = _hold(folder / f"{name}-{number}.lock")
-        if file is not None:
-            with file:
-                yield number
-            return
+        if (held := hold(folder, name, number)) is not None:
+            return number, held
+    raise AssertionError("numbers do not end")
+
+
+def hold(folder: Path, name: str, number: int) -> IO[bytes] | None:
+    """The file of a slot, which holds it until it is closed; None where a process holds it."""
+    file = (folder / f"{name}-{number}.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def is_held(path: Path) -> bool:
@@ -34,13 +50,3 @@ def is_held(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def _hold(path: Path) -> IO[bytes] | None:
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file

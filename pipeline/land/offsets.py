@@ -50,13 +50,13 @@ select partition, appended_ms from control.stream_offsets where topic = %s and a
 """
 ADVANCE = """
 update control.stream_offsets as o
-set next_offset = m.next_offset, moved_at = now(), appended_ms = m.appended_ms
+set next_offset = m.next_offset, moved_at = now(), appended_ms = coalesce(m.appended_ms, o.appended_ms)
 from unnest(%(partitions)s::integer[], %(expected)s::bigint[], %(next)s::bigint[], %(marks)s::bigint[])
     as m (partition, expected_offset, next_offset, appended_ms)
 where o.topic = %(topic)s and o.partition = m.partition and o.next_offset = m.expected_offset
 """
 BEGIN_ANEW = """
-update control.stream_offsets set incarnation = incarnation + 1
+update control.stream_offsets set incarnation = incarnation + 1, appended_ms = null
 where topic = %(topic)s and partition = any(%(partitions)s)
 """
 

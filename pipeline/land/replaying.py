@@ -157,7 +157,10 @@ class LetterReplayer:
         for position, (letter, event) in enumerate(read):
             still = left_out.letters.get(position)
             resolution: Resolution | None = None if still else "duplicate" if position in duplicates else "stored"
-            reason, detail = (still.reason.value, still.detail) if still else (letter.reason, letter.detail)
+            reason, detail = (letter.reason, letter.detail) if still is None else (still.reason.value, still.detail)
+            if letter.reason == Reason.UNDECODABLE:
+                # It also says that what is kept is a record, and no JSON.
+                reason = letter.reason
             verdicts.append(_Verdict(letter=letter, event=event, resolution=resolution, reason=reason, detail=detail))
         return verdicts
 

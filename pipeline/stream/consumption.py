@@ -29,10 +29,13 @@ from pipeline.stream.landing_thread import LandingThread
 
 MOST_BYTES = 16_777_216
 """Bytes of records' values in one delivery."""
+FEW_RECORDS = 200
+"""Records that are unpacked at once."""
 REVOCATION_SECONDS = 10.0
 """How long a revocation, or the end, waits for the landing under way."""
 IDLE_MILLISECONDS = 250
 GATHER_MILLISECONDS = 5
+LOOK_MILLISECONDS = 5_000
 HINT_SECONDS = 2.0
 SUSPICIOUS_SECONDS = 60.0
 """Without a record for as long, it is asked whether there are any."""
@@ -167,8 +170,21 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         }
         if asked:
             at = await self._client.offsets_for_times(asked)
-            other |= {tp.partition for tp, mark in asked.items() if at[tp] is None or at[tp].timestamp != mark}
+            for tp, mark in asked.items():
+                if at[tp] is None or at[tp].timestamp != mark:
+                    # Or the broker's clock was set back, so that earlier records have later times.
+                    self._require(epoch)
+                    if not await self._was_appended_at(mark, tp, found[tp.partition] - 1):
+                        other.add(tp.partition)
         return other
+
+    async def _was_appended_at(self, mark: int, tp: TopicPartition, offset: int) -> bool:
+        """Whether there is a record at this offset that the broker appended then, in milliseconds since 1970."""
+        self._client.seek(tp, offset)
+        records = (await self._client.getmany(tp, timeout_ms=LOOK_MILLISECONDS, max_records=1)).get(tp)
+        if not records:
+            raise StreamUnavailable(f"The record before offset {offset + 1} of partition {tp.partition} does not come.")
+        return bool(records[0].offset == offset and records[0].timestamp == mark)
 
     async def _step(self, epoch: int) -> None:
         """Gather a delivery and begin to land it, when the one before it has landed."""
@@ -198,7 +214,7 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 return
             if not await self._take_round(gatherer):
                 wait = IDLE_MILLISECONDS if gatherer.is_empty else GATHER_MILLISECONDS
-                most = min(self._share(), gatherer.room)
+                most = min(FEW_RECORDS, self._share(), gatherer.room)
                 came = await self._client.getmany(timeout_ms=wait, max_records=most)
                 if epoch != self._epoch:
                     # Partitions may be among them that were not looked at yet.
@@ -214,16 +230,21 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._first = (self._first + 1) % len(partitions)
         took = False
         for partition in partitions[self._first :] + partitions[: self._first]:
-            most = min(self._share(), gatherer.room)
-            if not most:
-                break
-            tp = TopicPartition(self._topic, partition)
-            for records in (await self._client.getmany(tp, max_records=most)).values():
-                gatherer.take(partition, records)
-                took = True
-                # Heartbeats and fetches share this loop.
-                await asyncio.sleep(0)
+            took |= await self._take_some(gatherer, TopicPartition(self._topic, partition), self._share())
         return took
+
+    async def _take_some(self, gatherer: Gatherer, tp: TopicPartition, most: int) -> bool:
+        """Take up to `most` records of a partition, a few at a time: unpacked, they may be a hundred times as large."""
+        taken = 0
+        while (few := min(FEW_RECORDS, most - taken, gatherer.room)) > 0:
+            came = (await self._client.getmany(tp, max_records=few)).get(tp)
+            if not came:
+                break
+            gatherer.take(tp.partition, came)
+            taken += len(came)
+            # Heartbeats and fetches share this loop.
+            await asyncio.sleep(0)
+        return taken > 0
 
     def _share(self) -> int:
         return max(1, self._most_records // len(self._next))

@@ -6,8 +6,8 @@ A topic that is missing stays missing: no broker creates one because it was look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -15,22 +15,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    KafkaError,
     NoError,
-    TopicAuthorizationFailedError,
     for_code,
 )
 
-from pipeline.core.errors import StreamError, StreamUnavailable
 from pipeline.core.settings import Settings
-from pipeline.stream.connection import bootstrap_servers, client_options
+from pipeline.stream.administration import SECONDS, administration, translated
+from pipeline.stream.connection import client_options
 from pipeline.stream.topic import Topic
-
-SECONDS = 10.0
-"""How long a broker may take for one answer."""
-REFUSED = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, GroupAuthorizationFailedError)
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +38,7 @@ async def find_topic(settings: Settings) -> Topic | None:
     Raises StreamUnavailable where no broker answers, StreamError where it may not be looked at.
     """
     with translated(settings):
-        async with asyncio.timeout(SECONDS), _administration(settings) as client:
+        async with asyncio.timeout(SECONDS), administration(settings) as client:
             partitions = await _find_partitions(client, settings.kafka.topic)
             if not partitions:
                 return None
@@ -64,14 +56,14 @@ async def find_extents(settings: Settings) -> dict[int, Extent]:
 
 
 async def extents_of(client: AIOKafkaConsumer, settings: Settings) -> dict[int, Extent]:
-    """The same with a client that is open. Raises KafkaError."""
+    """The same with a client that is open."""
     topic = settings.kafka.topic
     with translated(settings):
         async with asyncio.timeout(SECONDS):
             if topic not in await client.topics():
                 return {}
-            async with _administration(settings) as administration:
-                found = await _find_partitions(administration, topic)
+            async with administration(settings) as admin:
+                found = await _find_partitions(admin, topic)
             partitions = [TopicPartition(topic, partition["partition"]) for partition in found]
             client.assign(partitions)
             beginnings = await client.beginning_offsets(partitions)
@@ -95,35 +87,6 @@ async def open_client(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         yield client
     finally:
         await client.stop()
-
-
-@contextmanager
-def translated(settings: Settings) -> Iterator[None]:
-    """A block whose Kafka errors become ours."""
-    servers = ", ".join(bootstrap_servers(settings))
-    try:
-        yield
-    except REFUSED as error:
-        raise StreamError(
-            f"The brokers at {servers} do not let this user see the topic {settings.kafka.topic}.",
-            remedy="Grant it Describe, DescribeConfigs and Read on the topic.",
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
-        name = type(error).__name__.removesuffix("Error") or "error"
-        raise StreamUnavailable(
-            f"No broker answers at {servers} ({name}).",
-            remedy="Start Kafka, or correct KAFKA_BOOTSTRAP_SERVERS and the listeners that the brokers advertise.",
-        ) from error
-
-
-@asynccontextmanager
-async def _administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=int(SECONDS * 1_000))
-    try:
-        await client.start()
-        yield client
-    finally:
-        await client.close()
 
 
 async def _find_partitions(client: AIOKafkaAdminClient, name: str) -> list[dict[str, Any]]:

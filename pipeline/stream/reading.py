@@ -19,9 +19,10 @@ from pipeline.core.clock import Clock, hour_of, utc_now
 from pipeline.core.errors import StreamUnavailable
 from pipeline.core.settings import Settings
 from pipeline.stream import record
+from pipeline.stream.administration import SECONDS, translated
 from pipeline.stream.delivery import Delivery, Move
 from pipeline.stream.gathering import Gatherer
-from pipeline.stream.looking import SECONDS, extents_of, open_client, translated
+from pipeline.stream.looking import extents_of, open_client
 
 MOST_RECORDS = 10_000
 MOST_BYTES = 16_777_216
@@ -127,17 +128,6 @@ async def deliveries(
                 gatherer.take(partition, records)
         if not gatherer.is_empty:
             yield gatherer.delivery()
-
-
-async def count_in_flight(
-    settings: Settings, landed: Mapping[int, int], *, progress: Callable[[int, int], None] = lambda _done, _of: None
-) -> Counter[Cell]:
-    """How many records have not landed, by tenant and hour of receipt; `landed` is the next one to land.
-
-    Reads those records. Raises StreamUnavailable where no broker answers.
-    """
-    async with open_tail(settings, landed) as tail:
-        return await count(tail, progress)
 
 
 async def count(stretch: Stretch, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Counter[Cell]:

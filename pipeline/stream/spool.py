@@ -11,7 +11,6 @@ Everything here blocks. A spool may be used in any thread, in one at a time.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import sqlite3
@@ -24,6 +23,7 @@ from typing import IO, NamedTuple
 
 from pipeline.core.clock import EPOCH, HOUR
 from pipeline.core.errors import StreamUnavailable
+from pipeline.core.slots import hold, hold_first
 from pipeline.stream.port import Overloaded
 
 PAGE_BYTES = 16_384
@@ -34,7 +34,8 @@ SMALLEST_BYTES = 64 * PAGE_BYTES
 COMPACT_ABOVE_BYTES = 8_388_608
 BUSY_MILLISECONDS = 100
 LAYOUT = 1
-NAME = re.compile(r"spool-(\d+)\.sqlite")
+SLOT = "spool"
+NAME = re.compile(rf"{SLOT}-(\d+)\.sqlite")
 
 SCHEMA = f"""
 create table if not exists records (
@@ -90,11 +91,8 @@ class Spool:
     """
 
     def __init__(self, folder: Path, *, most_bytes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 0
-        while (held := _hold(folder, number)) is None:
-            number += 1
-        self._open(folder / f"spool-{number}.sqlite", held, most_bytes)
+        number, held = hold_first(folder, SLOT)
+        self._open(folder / f"{SLOT}-{number}.sqlite", held, most_bytes)
 
     def _open(self, path: Path, held: IO[bytes], most_bytes: int) -> None:
         self.path = path
@@ -170,15 +168,25 @@ class Spool:
                 self._compact()
 
     def claim_orphan(self) -> Spool | None:
-        """A spool of the same folder that holds records and no process; the caller drains and closes it."""
+        """A spool of the same folder that holds records and no process; the caller drains and closes it.
+
+        Raises SpoolUnusable where there is none, but one that cannot be used.
+        """
+        trouble: SpoolUnusable | None = None
         for path, number in _files(self.path.parent):
-            if path == self.path or (held := _hold(path.parent, number)) is None:
+            if path == self.path or (held := hold(path.parent, SLOT, number)) is None:
                 continue
             orphan = object.__new__(Spool)
-            orphan._open(path, held, self._most_bytes)
+            try:
+                orphan._open(path, held, self._most_bytes)
+            except SpoolUnusable as error:
+                trouble = trouble or error
+                continue
             if orphan.events:
                 return orphan
             orphan.close()
+        if trouble is not None:
+            raise trouble
         return None
 
     def close(self) -> None:
@@ -242,6 +250,8 @@ class Spool:
             # In this order: SQLite sets a log without its file aside.
             self.path.unlink()
             self._log.unlink(missing_ok=True)
+            # A reader may hold the index of the old log, which a new one must not meet.
+            self.path.with_name(f"{self.path.name}-shm").unlink(missing_ok=True)
             self._connect()
 
     @contextmanager
@@ -294,17 +304,6 @@ def _files(folder: Path) -> list[tuple[Path, int]]:
         return []
     found = [(path, int(match[1])) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
     return sorted(found, key=lambda each: each[1])
-
-
-def _hold(folder: Path, number: int) -> IO[bytes] | None:
-    """The lock of a spool, unless a process holds it."""
-    held = (folder / f"spool-{number}.lock").open("ab")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        return None
-    return held
 
 
 def _is_full(error: sqlite3.Error | OSError) -> bool:

@@ -8,26 +8,23 @@ broker only. Nothing that is there is altered: the remedy names the command.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    KafkaError,
     LeaderNotAvailableError,
     NoError,
     TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
-from pipeline.core.errors import StreamError, StreamUnavailable
+from pipeline.core.errors import StreamError
 from pipeline.core.settings import Settings
-from pipeline.stream.connection import bootstrap_servers, client_options
+from pipeline.stream.administration import SECONDS, administration, translated
+from pipeline.stream.connection import bootstrap_servers
 
 MILLISECONDS_PER_HOUR = 3_600_000
 MEBIBYTE = 1_048_576
@@ -35,7 +32,6 @@ RECORD_OVERHEAD = 65_536
 SAFE_REPLICAS = 3
 SYNCED_REPLICAS = 2
 UNLIMITED = -1
-SECONDS = 10.0
 LOOK_EVERY_SECONDS = 0.1
 
 
@@ -73,9 +69,14 @@ def wanted_configs(settings: Settings) -> dict[str, str]:
         "retention.bytes": str(UNLIMITED),
         "max.message.bytes": str(largest_record(settings)),
     }
-    if (settings.kafka.replication_factor or 0) >= SAFE_REPLICAS:
-        configs["min.insync.replicas"] = str(SYNCED_REPLICAS)
-    return configs
+    return configs | safe_configs(settings.kafka.replication_factor or 0)
+
+
+def safe_configs(replicas: int) -> dict[str, str]:
+    """What is needed besides where there are so many replicas, so that what one acknowledges is not on it alone."""
+    if replicas < SAFE_REPLICAS:
+        return {}
+    return {"min.insync.replicas": str(SYNCED_REPLICAS), "unclean.leader.election.enable": "false"}
 
 
 def find_mismatches(topic: Topic, settings: Settings) -> list[Mismatch]:
@@ -87,7 +88,7 @@ def find_mismatches(topic: Topic, settings: Settings) -> list[Mismatch]:
     ):
         if found < least:
             mismatches.append(Mismatch(setting=setting, found=str(found), needed=f"{least} or more", value=str(least)))
-    for setting, value in wanted_configs(settings).items():
+    for setting, value in (wanted_configs(settings) | safe_configs(topic.replicas)).items():
         found_value = topic.configs.get(setting, "unset")
         needed = _needed(setting, value)
         if not _fits(setting, found_value, value):
@@ -109,34 +110,13 @@ async def ensure_topic(settings: Settings) -> int:
     Raises StreamUnavailable where no broker answers, and StreamError where the topic is not as it
     must be or may not be looked at.
     """
-    servers = ", ".join(bootstrap_servers(settings))
-    try:
-        async with asyncio.timeout(SECONDS), _administration(settings) as client:
+    with translated(settings):
+        async with asyncio.timeout(SECONDS), administration(settings) as client:
             refused = await _create(client, settings)
             topic = await _describe(client, settings.kafka.topic, refused)
-    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
-        raise StreamError(
-            f"The brokers at {servers} do not let this user see the topic {settings.kafka.topic}.",
-            remedy="Grant it Describe, DescribeConfigs, Write and Read on the topic, and Create where it is missing.",
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise StreamUnavailable(
-            f"No broker answers at {servers} ({_name(error)}).",
-            remedy="Start Kafka, or correct KAFKA_BOOTSTRAP_SERVERS and the listeners that the brokers advertise.",
-        ) from error
     if mismatches := find_mismatches(topic, settings):
         raise mismatch_error(mismatches, settings)
     return topic.partitions
-
-
-@asynccontextmanager
-async def _administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=int(SECONDS * 1000))
-    try:
-        await client.start()
-        yield client
-    finally:
-        await client.close()
 
 
 async def _create(client: AIOKafkaAdminClient, settings: Settings) -> StreamError | None:
@@ -249,7 +229,3 @@ def _creation_command(settings: Settings) -> str:
 def _access(settings: Settings) -> str:
     access = f"--bootstrap-server {','.join(bootstrap_servers(settings))}"
     return access if settings.kafka.security_protocol == "PLAINTEXT" else f"{access} --command-config FILE"
-
-
-def _name(error: BaseException) -> str:
-    return type(error).__name__.removesuffix("Error") or "error"

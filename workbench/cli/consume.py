@@ -152,7 +152,7 @@ def _observer(
         figures.observe(landed, samples)
         metrics.observe(landed, samples)
 
-    with served(metrics, host=settings.host, port=metrics_port) as url:
+    with served(metrics, host=settings.consume_metrics_host, port=metrics_port) as url:
         log.info("metrics at %s", url)
         yield observe
 

@@ -75,7 +75,7 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
     from api.app import create_app
     from api.metrics import Metrics
     from api.server import serve
-    from pipeline.core.database import ServiceRole
+    from pipeline.core.database import GIVE_UP_ON_SILENCE, ServiceRole
     from pipeline.core.keys import KeyDirectory
 
     metrics = Metrics()
@@ -85,7 +85,7 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
         max_size=KEY_CONNECTIONS,
         timeout=KEY_WAIT_SECONDS,
         check=ConnectionPool.check_connection,
-        kwargs={"autocommit": True, "application_name": "workbench_api_keys"},
+        kwargs={"autocommit": True, "application_name": "workbench_api_keys", **GIVE_UP_ON_SILENCE},
         open=False,
     )
     with _publisher(settings, database, metrics) as publisher:

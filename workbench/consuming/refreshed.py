@@ -11,6 +11,8 @@ import psycopg
 
 from pipeline.core.errors import WorkbenchError
 
+GOOD_FOR_SECONDS = 60.0
+
 T = TypeVar("T")
 
 
@@ -28,6 +30,7 @@ class Refreshed(Generic[T]):
         self._thread: threading.Thread | None = None
         self._began_at: float | None = None
         self._value: T | None = None
+        self._read_at = clock()
         self.problem: str | None = None
         """Why the last look failed, if it did."""
 
@@ -41,7 +44,8 @@ class Refreshed(Generic[T]):
             thread = self._thread
         if thread is not None and patience:
             thread.join(patience)
-        return self._value
+        # Where the look hangs, the figures of long ago must not pass for those of now.
+        return self._value if self._clock() - self._read_at < GOOD_FOR_SECONDS else None
 
     def _is_due(self) -> bool:
         if self._thread is not None and self._thread.is_alive():
@@ -51,6 +55,7 @@ class Refreshed(Generic[T]):
     def _refresh(self) -> None:
         try:
             self._value, self.problem = self._read(), None
+            self._read_at = self._clock()
         except WorkbenchError as error:
             self._value, self.problem = None, error.message
         except psycopg.Error as error:

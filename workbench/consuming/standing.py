@@ -6,8 +6,9 @@ So the figures hold for the whole group, and go on when this process lands nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,10 @@ LAG_SECONDS = 2.0
 MOST_COUNTED = 100_000
 """Records in flight that are read to be counted by tenant; where there are more, only their number is told."""
 
+STRANGERS = "(unknown)"
+"""All tenants that were never added: whoever writes to the topic could name as many as he likes."""
+
+TENANTS = "select tenant_id from control.tenants"
 OPEN_LETTERS = "select reason, count(*) from raw.dead_letters where resolved_at is null group by reason"
 
 
@@ -71,7 +76,8 @@ class Standing:
         ledger = read_ledger(self._database, since=since, stream=self._stream)
         with self._connect() as connection:
             letters: dict[str, int] = dict(connection.execute(OPEN_LETTERS).fetchall())
-        return Account(hours=ledger.hours, open_letters=letters)
+            known = {tenant_id for (tenant_id,) in connection.execute(TENANTS)}
+        return Account(hours=without_strangers(ledger.hours, known), open_letters=letters)
 
     def _read_lag(self) -> dict[int, int]:
         try:
@@ -92,3 +98,26 @@ class Standing:
 def behind(extent: Extent, landed: int | None) -> int:
     """Records of a partition that have not landed; those that were removed are not among them."""
     return extent.end - min(extent.end, max(extent.beginning, landed or 0))
+
+
+def without_strangers(hours: Sequence[LedgerHour], known: Collection[str]) -> list[LedgerHour]:
+    """The hours with all tenants that are not known as one."""
+    kept = [row for row in hours if row.tenant_id in known]
+    strangers: defaultdict[datetime, list[LedgerHour]] = defaultdict(list)
+    for row in hours:
+        if row.tenant_id not in known:
+            strangers[row.hour].append(row)
+    return kept + [_together(hour, rows) for hour, rows in strangers.items()]
+
+
+def _together(hour: datetime, rows: Sequence[LedgerHour]) -> LedgerHour:
+    in_flight = [row.in_flight for row in rows]
+    return LedgerHour(
+        tenant_id=STRANGERS,
+        hour=hour,
+        accepted=sum(row.accepted for row in rows),
+        stored=sum(row.stored for row in rows),
+        duplicate=sum(row.duplicate for row in rows),
+        dead_lettered=sum(row.dead_lettered for row in rows),
+        in_flight=None if None in in_flight else sum(events or 0 for events in in_flight),
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
@@ -13,7 +15,7 @@ from pipeline.core.clock import utc_now
 from pipeline.core.errors import StreamUnavailable
 from pipeline.core.settings import KafkaSettings, Settings
 from pipeline.stream.looking import Extent, find_extents, find_topic, open_client
-from pipeline.stream.reading import count_in_flight, deliveries, open_landed, open_tail
+from pipeline.stream.reading import count, deliveries, open_landed, open_tail
 from pipeline.stream.record import encode_event
 from pipeline.stream.topic import ensure_topic, find_mismatches
 from tests.factories import MOMENT, event
@@ -132,3 +134,11 @@ async def test_a_broker_that_is_away_is_told() -> None:
     with pytest.raises(StreamUnavailable):
         async with open_client(away):
             pass
+
+
+async def count_in_flight(
+    settings: Settings, landed: Mapping[int, int], progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> Counter[tuple[str, int]]:
+    """What has not landed, read to its end."""
+    async with open_tail(settings, landed) as tail:
+        return await count(tail, progress)

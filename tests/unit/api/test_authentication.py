@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from starlette.requests import Request
@@ -98,10 +99,41 @@ async def test_a_key_that_was_revoked_opens_nothing_while_the_database_is_away(k
     assert await status(authenticator) == 503
 
 
+async def test_keys_that_nobody_has_do_not_displace_one_that_was_valid(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.authentication.CACHED_KEYS", 3)
+    time = Time()
+    authenticator = Authenticator(keys, monotonic=time)
+    assert await status(authenticator) == 200
+    for number in range(10):
+        assert await status(authenticator, f"unknown-{number}") == 401
+    keys.failure = DatabaseUnavailable()
+    time.now += REVOCATION_SECONDS
+    assert await status(authenticator) == 200
+
+
+async def test_a_silent_database_is_not_waited_for_where_an_earlier_answer_can_stand_in(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.authentication.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("api.authentication.LONGEST_SECONDS", 0.01)
+    time, speaks = Time(), threading.Event()
+    authenticator = Authenticator(keys, monotonic=time)
+    assert await status(authenticator) == 200
+    monkeypatch.setattr(keys, "verify", lambda _: speaks.wait(30) and grant())
+    time.now += REVOCATION_SECONDS
+    try:
+        assert [await status(authenticator) for _ in range(20)] == [200] * 20
+        assert await status(authenticator, "of somebody else") == 503
+    finally:
+        speaks.set()
+
+
 async def test_unknown_keys_do_not_fill_the_memory(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.authentication.CACHED_KEYS", 3)
     authenticator = Authenticator(keys)
     for number in range(10):
         assert await status(authenticator, f"unknown-{number}") == 401
-    assert len(authenticator._entries) == 3
+    assert len(authenticator._lookups) == 3
     assert CACHED_KEYS > 3

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -329,3 +330,32 @@ def test_what_was_appended_survives_kill_nine_and_what_was_not_removed_too(tmp_p
 
 def on_disk(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".sqlite", ".sqlite-wal"))
+
+
+def test_a_reader_does_not_keep_the_file_from_being_made_anew(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, most_bytes=ROOM)
+    for _ in range(10):
+        spool.append([Row("acme", 0, 0, bytes(1_000_000))])
+    with closing(sqlite3.connect(f"{spool.path.as_uri()}?mode=ro", uri=True)) as reader:
+        assert reader.execute("select count(*) from records").fetchone() == (10,)
+        spool.remove(spool.peek(100, ROOM)[-1].seq)
+        spool.append([Row("acme", 7, 0, b"later")])
+    assert routes(spool.peek(100, ROOM)) == [7]
+    spool.close()
+
+
+def test_a_damaged_orphan_keeps_no_other_from_being_drained(tmp_path: Path) -> None:
+    spools = [Spool(tmp_path, most_bytes=ROOM) for _ in range(3)]
+    for number, spool in enumerate(spools):
+        spool.append([Row("acme", number, 0, b"value")])
+    for spool in spools[1:]:
+        spool.close()
+    spools[1].path.write_bytes(b"no database" * 1_000)
+    orphan = spools[0].claim_orphan()
+    assert orphan is not None
+    assert routes(orphan.peek(10, ROOM)) == [2]
+    orphan.remove(orphan.peek(10, ROOM)[-1].seq)
+    orphan.close()
+    with pytest.raises(SpoolUnusable, match="spool-1"):
+        spools[0].claim_orphan()
+    spools[0].close()

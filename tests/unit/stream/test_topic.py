@@ -24,8 +24,21 @@ def topic(wanted: Settings, *, partitions: int = 12, replicas: int = 1, **config
 
 
 def test_a_topic_as_it_is_created_is_as_it_must_be() -> None:
-    for wanted in (settings(), settings(replication_factor=3)):
-        assert find_mismatches(topic(wanted, replicas=3), wanted) == []
+    for wanted, replicas in ((settings(), 1), (settings(replication_factor=3), 3)):
+        assert find_mismatches(topic(wanted, replicas=replicas), wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "setting"),
+    [
+        ({"min_insync_replicas": "1"}, "min.insync.replicas"),
+        ({"unclean_leader_election_enable": "true"}, "unclean.leader.election.enable"),
+    ],
+)
+def test_three_replicas_must_be_safe_whoever_made_them(found: dict[str, str], setting: str) -> None:
+    safe = {"min_insync_replicas": "2", "unclean_leader_election_enable": "false"}
+    [mismatch] = find_mismatches(topic(settings(), replicas=3, **(safe | found)), settings())
+    assert mismatch.setting == setting
 
 
 @pytest.mark.parametrize(

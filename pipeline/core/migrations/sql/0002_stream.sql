@@ -84,5 +84,5 @@ grant select on raw.dead_letters to workbench_lander;
 grant update (reason, detail, replays, resolved_at, resolution) on raw.dead_letters to workbench_lander;
 grant select, insert, update on control.stream_offsets to workbench_lander;
 grant select, insert on control.stream_gaps to workbench_lander;
-grant insert on control.audit_log to workbench_lander, workbench_steward;
+grant insert on control.audit_log to workbench_lander;
 grant select on control.stream_offsets, control.stream_gaps, control.audit_log to workbench_steward;
