@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
+from msgspec.structs import astuple
 from psycopg import errors
 
 from pipeline.core.events import Event
@@ -63,7 +64,7 @@ PATIENCE = timedelta(seconds=20)
 WIRE_TYPES = ("int4", "text", "uuid", "text", "timestamptz", "timestamptz", "text", "text", "bytea", "bytea")
 JSONB_VERSION = b"\x01"
 
-# A statement of its own: its snapshot sees what concurrent landers committed while the insert waited.
+# Statements of their own: their snapshot sees what concurrent landers committed while the insert waited.
 FIND_TAKEN = """
 select position, stored_hash
 from (
@@ -77,6 +78,13 @@ from (
 ) as met
 where not (landed_now and turn = 1)
 order by position
+"""
+
+FIND_HASHES = """
+select a.position, e.payload_hash
+from pg_temp.arrivals as a
+inner join raw.usage_events as e using (tenant_id, event_id)
+where a.position = any(%(positions)s)
 """
 
 # The last line of an error's context; those above it may quote what was sent.
@@ -113,6 +121,11 @@ def stage(
     return {position: _reason(refusal) for position, refusal in refused}
 
 
+def find_hashes(connection: psycopg.Connection, positions: Sequence[int]) -> dict[int, bytes]:
+    """The payload hash that is stored under the key of each of these staged arrivals, by position."""
+    return dict(connection.execute(FIND_HASHES, {"positions": list(positions)}).fetchall())
+
+
 def find_taken(connection: psycopg.Connection) -> dict[int, bytes]:
     """The staged arrivals that were not stored: the payload hash that is stored under their key, by position."""
     return dict(connection.execute(FIND_TAKEN).fetchall())
@@ -122,20 +135,9 @@ def _copy(connection: psycopg.Connection, events: Sequence[Event], positions: Se
     with connection.cursor().copy(COPY_ARRIVALS) as copy:
         copy.set_types(WIRE_TYPES)
         for position in positions:
-            event = events[position]
             copy.write_row(
-                (
-                    position,
-                    event.tenant_id,
-                    event.event_id,
-                    event.event_type,
-                    event.occurred_at,
-                    event.received_at,
-                    event.user_id,
-                    event.session_id,
-                    JSONB_VERSION + event.properties,
-                    event.payload_hash,
-                )
+                # In the order of its fields, the first seven and the payload hash as they are.
+                (position, *(fields := astuple(events[position]))[:7], JSONB_VERSION + fields[7], fields[8])
             )
 
 

@@ -19,6 +19,9 @@ from pipeline.stream.delivery import Delivery, Origin, Settled
 # Suspended tenants are among them: what was acknowledged before the suspension is still theirs.
 KNOWN_TENANTS = "select tenant_id from control.tenants where tenant_id = any(%(tenant_ids)s)"
 
+FEW_TAKEN = 500
+"""Up to so many taken keys are looked up by themselves, beyond with all of the batch."""
+
 STORED = Landed(fate=Fate.STORED)
 DUPLICATE = Landed(fate=Fate.DUPLICATE)
 
@@ -149,9 +152,12 @@ def _store(
     connection: psycopg.Connection, staged: Staged, habits: Habits, origins: Sequence[Origin] = ()
 ) -> tuple[dict[Cell, int], LeftOut]:
     stored = habits.storer.store(connection, staged.count)
-    taken = {} if sum(stored.values()) == staged.count else arrivals.find_taken(connection)
+    if stored.accounted != staged.count or len(stored.taken) > FEW_TAKEN:
+        taken = arrivals.find_taken(connection)
+    else:
+        taken = arrivals.find_hashes(connection, stored.taken) if stored.taken else {}
     left_out = judge(staged.events, known=staged.known, refused=staged.refused, taken=taken, origins=origins)
-    return stored, left_out
+    return dict(stored.rows), left_out
 
 
 def _record(connection: psycopg.Connection, tallies: Sequence[Tally]) -> None:

@@ -7,6 +7,9 @@ has the figures).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import msgspec
 import psycopg
 from psycopg import errors
 
@@ -31,10 +34,45 @@ with stored as (
     order by tenant_id, event_id, position
     returning tenant_id, received_at
 )
-select tenant_id, date_trunc('hour', received_at), count(*) from stored group by 1, 2
+
+select tenant_id, date_trunc('hour', received_at), count(*), null::int from stored group by 1, 2
 """
-# Of several arrivals with one key the first is stored.
-MERGE = INSERT.replace("    returning", "    on conflict (tenant_id, event_id) do nothing\n    returning")
+# Of several arrivals with one key the first is stored. "not in" is a hashed look at what was stored,
+# which a join would not be: this session's joins probe indexes.
+MERGE = """
+with stored as (
+    insert into raw.usage_events (
+        tenant_id, event_id, event_type, occurred_at, received_at,
+        user_id, session_id, properties, payload_hash
+    )
+    select
+        tenant_id, event_id, event_type, occurred_at, received_at,
+        user_id, session_id, properties, payload_hash
+    from pg_temp.arrivals
+    order by tenant_id, event_id, position
+    on conflict (tenant_id, event_id) do nothing
+    returning tenant_id, event_id, received_at
+)
+
+select tenant_id, date_trunc('hour', received_at), count(*), null::int from stored group by 1, 2
+union all
+select null, null, null, position from pg_temp.arrivals
+where (tenant_id, event_id) not in (select tenant_id, event_id from stored)
+"""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What was stored of a batch."""
+
+    rows: Mapping[Cell, int]
+    """By tenant and hour of receipt."""
+    taken: Sequence[int]
+    """Positions of arrivals whose keys were there before the batch."""
+
+    @property
+    def accounted(self) -> int:
+        """Arrivals that are accounted for; the rest have keys in common with others of the batch."""
+        return sum(self.rows.values()) + len(self.taken)
 
 
 class Storer:
@@ -43,8 +81,8 @@ class Storer:
     def __init__(self) -> None:
         self._merges_to_go = 0
 
-    def store(self, connection: psycopg.Connection, staged: int) -> dict[Cell, int]:
-        """How many rows were stored of the `staged` ones, by tenant and hour of receipt."""
+    def store(self, connection: psycopg.Connection, staged: int) -> Stored:
+        """Store what can be stored of the `staged` arrivals."""
         if not self._merges_to_go:
             try:
                 with connection.transaction():
@@ -52,13 +90,16 @@ class Storer:
             except errors.UniqueViolation:
                 self._merges_to_go = MERGES_AFTER_A_TAKEN_KEY
         stored = _run(connection, MERGE)
-        if sum(stored.values()) < staged:
+        if sum(stored.rows.values()) < staged:
             self._merges_to_go = MERGES_AFTER_A_TAKEN_KEY
         else:
             self._merges_to_go -= 1
         return stored
 
 
-def _run(connection: psycopg.Connection, statement: str) -> dict[Cell, int]:
-    rows = connection.execute(statement).fetchall()
-    return {(tenant_id, hour_of(hour)): count for tenant_id, hour, count in rows}
+def _run(connection: psycopg.Connection, statement: str) -> Stored:
+    found = connection.execute(statement).fetchall()
+    return Stored(
+        rows={(tenant_id, hour_of(hour)): count for tenant_id, hour, count, _ in found if tenant_id is not None},
+        taken=[position for *_, position in found if position is not None],
+    )

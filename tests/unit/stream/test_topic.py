@@ -35,8 +35,8 @@ def test_a_topic_as_it_is_created_is_as_it_must_be() -> None:
         ({"unclean_leader_election_enable": "true"}, "unclean.leader.election.enable"),
     ],
 )
-def test_three_replicas_must_be_safe_whoever_made_them(found: dict[str, str], setting: str) -> None:
-    safe = {"min_insync_replicas": "2", "unclean_leader_election_enable": "false"}
+def test_three_replicas_must_be_safe_whoever_made_them(found: dict[str, Any], setting: str) -> None:
+    safe: dict[str, Any] = {"min_insync_replicas": "2", "unclean_leader_election_enable": "false"}
     [mismatch] = find_mismatches(topic(settings(), replicas=3, **(safe | found)), settings())
     assert mismatch.setting == setting
 
