@@ -83,6 +83,8 @@ class Authenticator:
             lookup = self._look_up(digest, presented, now)
         known = self._granted.get(digest)
         earlier = known.grant if known is not None and now - known.asked_at < STALE_SECONDS else None
+        if earlier is not None and not lookup.answer.done() and now - lookup.asked_at >= PATIENCE_SECONDS:
+            return earlier
         try:
             async with asyncio.timeout(LONGEST_SECONDS if earlier is None else PATIENCE_SECONDS):
                 return await asyncio.shield(lookup.answer)

@@ -125,6 +125,10 @@ async def test_a_silent_database_is_not_waited_for_where_an_earlier_answer_can_s
     time.now += REVOCATION_SECONDS
     try:
         assert [await status(authenticator) for _ in range(20)] == [200] * 20
+        # Nor is it waited for by every request anew.
+        monkeypatch.setattr("api.authentication.PATIENCE_SECONDS", 30)
+        time.now += 30
+        assert await status(authenticator) == 200
         assert await status(authenticator, "of somebody else") == 503
     finally:
         speaks.set()
