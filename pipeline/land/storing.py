@@ -21,8 +21,7 @@ MERGES_AFTER_A_TAKEN_KEY = 8
 
 # Sorted, so that landers with keys in common wait for each other instead of deadlocking, and so that
 # neighbours go to the same index page.
-INSERT = """
-with stored as (
+STORE = """
     insert into raw.usage_events (
         tenant_id, event_id, event_type, occurred_at, received_at,
         user_id, session_id, properties, payload_hash
@@ -32,33 +31,28 @@ with stored as (
         user_id, session_id, properties, payload_hash
     from pg_temp.arrivals
     order by tenant_id, event_id, position
+"""
+COUNT = "select tenant_id, date_trunc('hour', received_at), count(*), null::int from stored group by 1, 2"
+INSERT = f"""
+with stored as ({STORE}
     returning tenant_id, received_at
 )
 
-select tenant_id, date_trunc('hour', received_at), count(*), null::int from stored group by 1, 2
-"""
+{COUNT}
+"""  # of constants
 # Of several arrivals with one key the first is stored. "not in" is a hashed look at what was stored,
 # which a join would not be: this session's joins probe indexes.
-MERGE = """
-with stored as (
-    insert into raw.usage_events (
-        tenant_id, event_id, event_type, occurred_at, received_at,
-        user_id, session_id, properties, payload_hash
-    )
-    select
-        tenant_id, event_id, event_type, occurred_at, received_at,
-        user_id, session_id, properties, payload_hash
-    from pg_temp.arrivals
-    order by tenant_id, event_id, position
+MERGE = f"""
+with stored as ({STORE}
     on conflict (tenant_id, event_id) do nothing
     returning tenant_id, event_id, received_at
 )
 
-select tenant_id, date_trunc('hour', received_at), count(*), null::int from stored group by 1, 2
+{COUNT}
 union all
 select null, null, null, position from pg_temp.arrivals
 where (tenant_id, event_id) not in (select tenant_id, event_id from stored)
-"""
+"""  # noqa: S608  # of constants
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
