@@ -91,7 +91,7 @@ def test_a_broker_that_is_away_makes_it_unknown_and_not_0(database: Database, ho
 def test_gaps_are_told(story: CommandLine, database: Database, stream: Stream) -> None:
     with database.connect_admin() as connection:
         connection.execute(
-            "insert into control.stream_gaps values (%s, 1, 10, 35), ('other', 0, 1, 2)", (stream.topic,)
+            "insert into control.stream_gaps values (%s, 1, 10, 35, 0), ('other', 0, 1, 2, 0)", (stream.topic,)
         )
     found = story.json("status")["stream"]["gaps"]
     assert [(gap["partition"], gap["first_offset"], gap["next_offset"]) for gap in found] == [(1, 10, 35)]
