@@ -21,6 +21,7 @@ from workbench.cli.accounts import print_account, sentence
 from workbench.cli.output import count, errors, note, print_rows, say
 from workbench.cli.progress import progress_bar
 from workbench.cli.promote import PARSED, build_promoter
+from workbench.cli.streaming import stream_counter
 from workbench.demonstration import (
     Dataset,
     add_dirty_tenant,
@@ -39,6 +40,8 @@ from workbench.synthetic import Population, live
 TENANT_FIELD = "tenant_id"
 LIVE_EVENTS_PER_SECOND = 20
 PROMOTION_WAIT_SECONDS = 300
+LANDING_WAIT_SECONDS = 120
+SECONDS_BETWEEN_LOOKS = 0.2
 TENANTS_SHOWN = 40
 
 
@@ -50,6 +53,7 @@ def show(database: Database, url: str, settings: Settings, data: Dataset) -> Non
     """The data's whole way, and the dirty tenant's. Raises DemoError where the promise does not hold."""
     data = with_dirty_tenant(data, add_dirty_tenant(database))
     send(database, url, data)
+    wait_until_landed(database, settings)
     promote_now(database, settings)
     report(database, data)
 
@@ -75,6 +79,20 @@ def send(database: Database, url: str, dataset: Dataset) -> None:
     if refused:
         print_account(account, time.monotonic() - started)
         raise DemoError(f"{count(refused, 'line')} of the demo's own data were not taken.")
+
+
+def wait_until_landed(database: Database, settings: Settings) -> None:
+    """With Kafka in between, wait for its consumers. Raises DemoError where they take too long."""
+    with stream_counter(settings) as stream:
+        deadline = time.monotonic() + LANDING_WAIT_SECONDS
+        while stream is not None and (in_flight := read_overview(database, stream=stream).total.in_flight) != 0:
+            if time.monotonic() > deadline:
+                told = "an unknown number of" if in_flight is None else f"{in_flight:,}"
+                raise DemoError(
+                    f"After {LANDING_WAIT_SECONDS} s {told} events are still in flight.",
+                    remedy="Does `workbench consume` run? Its log says what it waits for.",
+                )
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def promote_now(database: Database, settings: Settings) -> None:
