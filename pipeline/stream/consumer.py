@@ -26,7 +26,7 @@ from pipeline.stream.topic import ensure_topic
 MOST_RECORDS = 10_000
 """Records in one delivery."""
 PARTITION_FETCH_BYTES = 2_097_152
-"""What is read ahead of each partition, as the broker keeps it; with an eighth, landing is a third slower."""
+"""What is read ahead of each partition, as the broker keeps it; with an eighth of it, landing was much slower."""
 METADATA_MILLISECONDS = 10_000
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -332,16 +331,30 @@ def on_disk(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".sqlite", ".sqlite-wal"))
 
 
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+rows = connection.execute("select seq from records")
+print(rows.fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_reader_does_not_keep_the_file_from_being_made_anew(tmp_path: Path) -> None:
     spool = Spool(tmp_path, most_bytes=ROOM)
     for _ in range(10):
         spool.append([Row("acme", 0, 0, bytes(1_000_000))])
-    with closing(sqlite3.connect(f"{spool.path.as_uri()}?mode=ro", uri=True)) as reader:
-        assert reader.execute("select count(*) from records").fetchone() == (10,)
+    # In a process of its own: within one, SQLite knows all its connections.
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(spool.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "1\n", "it is in the middle of reading"
         spool.remove(spool.peek(100, ROOM)[-1].seq)
         spool.append([Row("acme", 7, 0, b"later")])
-    assert routes(spool.peek(100, ROOM)) == [7]
-    spool.close()
+        assert routes(spool.peek(100, ROOM)) == [7]
+        spool.close()
+        reader.communicate("")
 
 
 def test_a_damaged_orphan_keeps_no_other_from_being_drained(tmp_path: Path) -> None:
