@@ -5,6 +5,7 @@ It fails closed: whatever goes wrong while judging, the answer is a report in wh
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from time import monotonic
@@ -39,6 +40,16 @@ class ExpectationsGate:
         self._timeout_seconds = timeout_seconds
         self._suites = tuple(suites)
         self._context: Any = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the rules, as far as they can be told apart by name, severity and reason."""
+        rules = [
+            (suite.boundary, suite.table, rule.name, rule.severity, rule.why)
+            for suite in self._suites
+            for rule in suite.rules
+        ]
+        return hashlib.sha256(repr(rules).encode()).hexdigest()
 
     def judge(self, *, promotion_id: int, tenants: Mapping[str, int], models: Sequence[str]) -> Report:
         """A verdict for each tenant of a promotion in the ledger, whose candidate is built and at rest."""

@@ -13,9 +13,11 @@ import msgspec
 
 
 class VerdictState(StrEnum):
-    """How a tenant's new data was judged. Only `PASSED` promotes."""
+    """How a tenant's new data was judged. Only `PASSED` promotes, and what a steward released."""
 
     PASSED = "passed"
+    RELEASED = "released"
+    """It failed, and a steward released exactly this. No gate answers it."""
     FAILED = "failed"
     """A stop rule has failing rows of the tenant."""
     ERRORED = "errored"
@@ -39,15 +41,38 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     samples: tuple[dict[str, object], ...] = ()
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule as it was evaluated over all tenants of a promotion; it errored, or has failing rows, or passed."""
+
+    boundary: str
+    rule: str
+    table: str
+    severity: Literal["stop", "warn"]
+    why: str
+    outcome: Literal["passed", "failed", "errored"]
+    checked_rows: int
+    failing_rows: int
+    failing_tenants: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A gate's whole answer for one promotion."""
 
     verdicts: Mapping[str, VerdictState]
     findings: tuple[Finding, ...] = ()
+    checks: tuple[Check, ...] = ()
+    """Every rule that was evaluated, those that passed included."""
+    checked_rows: Mapping[str, Mapping[str, int]] = {}
+    """Tenant to candidate table to the rows of it that were checked."""
 
 
 class Gate(Protocol):
     """Judges the candidate of one promotion."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the rules or their thresholds do: what they held is then judged again."""
+        ...
 
     def judge(self, *, promotion_id: int, tenants: Mapping[str, int], models: Sequence[str]) -> Report:
         """A verdict for each of `tenants` (tenant_id to the raw rows waiting in its window).

@@ -55,7 +55,7 @@ def test_a_deployment_that_fails_leaves_the_database_as_it_was(cluster: str) -> 
     with pytest.raises(RuntimeError, match="cannot be deployed"):
         deployment.migrate(database, fail)
     with database.connect_admin() as connection:
-        assert deployment.revisions(connection) == (None, "0002")
+        assert deployment.revisions(connection) == (None, "0003")
         schemas = connection.execute("select nspname from pg_namespace where nspname in ('raw', 'control')")
         assert schemas.fetchall() == []
 

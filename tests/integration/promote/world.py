@@ -60,6 +60,7 @@ class ScriptedGate:
         self.states: dict[str, VerdictState | None] = {}
         self.while_judging: Callable[[], object] = lambda: None
         self.asked: tuple[int, tuple[str, ...]] | None = None
+        self.fingerprint = "scripted"
 
     def judge(self, *, promotion_id: int, tenants: Mapping[str, int], models: Sequence[str]) -> Report:
         """The script's verdicts, with a finding for each tenant that failed."""

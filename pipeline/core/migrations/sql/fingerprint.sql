@@ -4,7 +4,8 @@ with our_schemas as (
     from pg_catalog.pg_namespace as n
     where
         n.nspname in (
-            'raw', 'control', 'staging', 'intermediate', 'candidate', 'marts', 'cache', 'analytics', 'public'
+            'raw', 'control', 'staging', 'intermediate', 'candidate', 'marts', 'journal', 'cache', 'analytics',
+            'public'
         )
 ),
 
