@@ -12,6 +12,8 @@ WorkbenchError
 │   └── FingerprintMismatch
 ├── PromotionError
 │   └── PromotionRunning       (retryable)
+├── HoldError
+├── RollbackError
 └── StackError
     └── StackRunning
 """
@@ -85,6 +87,14 @@ class PromotionRunning(PromotionError):
     """Another promotion is running."""
 
     retryable = True
+
+
+class HoldError(WorkbenchError):
+    """The tenant is not held, or not in a way that this decision fits."""
+
+
+class RollbackError(WorkbenchError):
+    """The promotion cannot be undone; nothing was changed."""
 
 
 class StackError(WorkbenchError):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
+from pipeline.core import audit
 from pipeline.core.events import Event, Landed
-from pipeline.land import arrivals, audit, offsets
+from pipeline.land import arrivals, offsets
 from pipeline.land.batch import land_batch, land_delivery
 from pipeline.land.habits import Habits
 from pipeline.land.rereading import land_again

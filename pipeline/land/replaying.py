@@ -18,8 +18,8 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
+from pipeline.core import audit
 from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, InvalidEventError, decode_event
 from pipeline.core.settings import IngestLimits
@@ -60,7 +60,6 @@ from unnest(
 ) as m (tenant_id, dead_letter_id, reason, detail, resolution)
 where d.tenant_id = m.tenant_id and d.dead_letter_id = m.dead_letter_id
 """
-AUDIT = "insert into control.audit_log (actor, action, tenant_id, details) values (%s, %s, %s, %s)"
 
 Resolution = Literal["stored", "duplicate"]
 
@@ -226,7 +225,7 @@ def _audit(connection: psycopg.Connection, selection: Selection, verdicts: Seque
         tried = list(those)
         resolved = {str(verdict.letter.dead_letter_id): verdict.resolution for verdict in tried if verdict.resolution}
         details = {"tried": len(tried), "resolved": resolved, "selection": msgspec.to_builtins(selection)}
-        connection.execute(AUDIT, (actor, ACTION, tenant_id, Jsonb(details)))
+        audit.record(connection, actor=actor, action=ACTION, tenant_id=tenant_id, details=details)
 
 
 def _sum(total: Replayed, verdicts: Sequence[_Verdict]) -> Replayed:

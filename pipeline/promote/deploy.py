@@ -20,6 +20,8 @@ from pipeline.promote.marts import TYPES, CachedView, Column, Mart
 
 LOCK_TIMEOUT = "set local lock_timeout = '10s'"
 
+JOURNAL = "Rows of marts.{mart} as they were before a promotion changed them; existed is false for those it inserted."
+
 COLUMNS = """
     select a.attname, format_type(a.atttypid, a.atttypmod)
     from pg_attribute as a
@@ -63,14 +65,29 @@ def _deploy_table(connection: psycopg.Connection, mart: Mart) -> None:
         found: dict[str, str] = dict(connection.execute(COLUMNS, (f"marts.{mart.name}",)).fetchall())
         if found:
             _require_compatible(connection, mart, found)
-            _add_columns(connection, mart, [column for column in mart.columns if column.name not in found])
+            _add_columns(
+                connection, "marts", mart.name, [column for column in mart.columns if column.name not in found]
+            )
         else:
             connection.execute(_create_table(mart))
         for columns in mart.indexes:
             _create_index(connection, mart, columns)
-        require_row_security(connection, mart)
+        require_row_security(connection, "marts", mart.name)
         require_grants(connection, "marts", mart.name)
         set_comments(connection, "table", ("marts", mart.name), mart.description, mart.columns)
+        _deploy_journal(connection, mart)
+
+
+def _deploy_journal(connection: psycopg.Connection, mart: Mart) -> None:
+    """The journal of a mart: the same columns, and which promotion overwrote the row."""
+    found: dict[str, str] = dict(connection.execute(COLUMNS, (f"journal.{mart.name}",)).fetchall())
+    if found:
+        _add_columns(connection, "journal", mart.name, [column for column in mart.columns if column.name not in found])
+    else:
+        connection.execute(_create_journal(mart))
+    require_row_security(connection, "journal", mart.name)
+    require_grants(connection, "journal", mart.name)
+    set_comments(connection, "table", ("journal", mart.name), JOURNAL.format(mart=mart.name), ())
 
 
 def _require_compatible(connection: psycopg.Connection, mart: Mart, found: dict[str, str]) -> None:
@@ -102,10 +119,21 @@ def _create_table(mart: Mart) -> sql.Composed:
     )
 
 
-def _add_columns(connection: psycopg.Connection, mart: Mart, columns: Sequence[Column]) -> None:
+def _create_journal(mart: Mart) -> sql.Composed:
+    tenant, *rest = mart.key
+    return sql.SQL(
+        "create table {} (promotion_id bigint not null, existed boolean not null, {}, primary key ({}))"
+    ).format(
+        sql.Identifier("journal", mart.name),
+        sql.SQL(", ").join(map(_definition, mart.columns)),
+        sql.SQL(", ").join(map(sql.Identifier, (tenant, "promotion_id", *rest))),
+    )
+
+
+def _add_columns(connection: psycopg.Connection, schema: str, name: str, columns: Sequence[Column]) -> None:
     for column in columns:
         connection.execute(
-            sql.SQL("alter table {} add column {}").format(sql.Identifier("marts", mart.name), _definition(column))
+            sql.SQL("alter table {} add column {}").format(sql.Identifier(schema, name), _definition(column))
         )
 
 

@@ -5,7 +5,7 @@ A policy or grant that is not named here is taken away again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,6 @@ from psycopg import sql
 
 from pipeline.core.database import ServiceRole
 from pipeline.core.roles import READER
-from pipeline.promote.marts import Mart
 
 READS = "select"
 PUBLISHES = "select, insert, update, delete"
@@ -27,6 +26,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         ServiceRole.STEWARD: READS,
         ServiceRole.BI: READS,
     },
+    "journal": {ServiceRole.PUBLISHER: "select, insert, delete", ServiceRole.STEWARD: READS},
     "cache": {READER: READS, ServiceRole.STEWARD: READS, ServiceRole.BI: READS},
     "analytics": {"workbench_tenants": READS, ServiceRole.API: READS},
 }
@@ -38,7 +38,7 @@ OWN_TENANT = "(tenant_id = ( SELECT control.current_tenant() AS current_tenant))
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A permissive policy of a mart; conditions as PostgreSQL prints them."""
+    """A permissive policy of a table; conditions as PostgreSQL prints them."""
 
     name: str
     command: str
@@ -47,18 +47,26 @@ class Policy:
     check: str | None = None
 
 
-POLICIES = (
-    Policy(name="publishes", command="ALL", roles=(ServiceRole.PUBLISHER,), using="true", check="true"),
-    Policy(name="reads_all", command="SELECT", roles=(ServiceRole.BI, ServiceRole.STEWARD), using="true"),
-    Policy(name="reads_own_tenant", command="SELECT", roles=(READER,), using=OWN_TENANT),
-    Policy(name="transforms", command="SELECT", roles=(ServiceRole.TRANSFORMER,), using="true"),
-)
+PUBLISHER_MAY = Policy(name="publishes", command="ALL", roles=(ServiceRole.PUBLISHER,), using="true", check="true")
+POLICIES: Mapping[str, Sequence[Policy]] = {
+    "marts": (
+        PUBLISHER_MAY,
+        Policy(name="reads_all", command="SELECT", roles=(ServiceRole.BI, ServiceRole.STEWARD), using="true"),
+        Policy(name="reads_own_tenant", command="SELECT", roles=(READER,), using=OWN_TENANT),
+        Policy(name="transforms", command="SELECT", roles=(ServiceRole.TRANSFORMER,), using="true"),
+    ),
+    "journal": (
+        PUBLISHER_MAY,
+        Policy(name="reads_all", command="SELECT", roles=(ServiceRole.STEWARD,), using="true"),
+    ),
+}
+"""Schema -> the policies of each of its tables."""
 
 FLAGS = "select relrowsecurity and relforcerowsecurity from pg_class where oid = to_regclass(%s)"
 FOUND_POLICIES = """
     select p.policyname, p.permissive || ' ' || p.cmd, p.roles::text[], p.qual, p.with_check
     from pg_policies as p
-    where p.schemaname = 'marts' and p.tablename = %s
+    where p.schemaname = %s and p.tablename = %s
 """
 FOUND_GRANTS = """
     select coalesce(r.rolname, 'public'), string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
@@ -85,21 +93,21 @@ def as_role(connection: psycopg.Connection, role: str) -> Iterator[None]:
     connection.execute("reset role")
 
 
-def require_row_security(connection: psycopg.Connection, mart: Mart) -> None:
+def require_row_security(connection: psycopg.Connection, schema: str, name: str) -> None:
     """Row security on and forced, with POLICIES and no other; the caller is the table's owner."""
-    table = sql.Identifier("marts", mart.name)
-    if connection.execute(FLAGS, (f"marts.{mart.name}",)).fetchone() != (True,):
+    table = sql.Identifier(schema, name)
+    if connection.execute(FLAGS, (f"{schema}.{name}",)).fetchone() != (True,):
         connection.execute(sql.SQL("alter table {} enable row level security").format(table))
         connection.execute(sql.SQL("alter table {} force row level security").format(table))
-    found = {row[0]: row[1:] for row in connection.execute(FOUND_POLICIES, (mart.name,))}
+    found = {row[0]: row[1:] for row in connection.execute(FOUND_POLICIES, (schema, name))}
     wanted = {
         policy.name: (f"PERMISSIVE {policy.command}", sorted(policy.roles), policy.using, policy.check)
-        for policy in POLICIES
+        for policy in POLICIES[schema]
     }
-    for name in found:
-        if found[name] != wanted.get(name):
-            connection.execute(sql.SQL("drop policy {} on {}").format(sql.Identifier(name), table))
-    for policy in POLICIES:
+    for old in found:
+        if found[old] != wanted.get(old):
+            connection.execute(sql.SQL("drop policy {} on {}").format(sql.Identifier(old), table))
+    for policy in POLICIES[schema]:
         if found.get(policy.name) != wanted[policy.name]:
             connection.execute(_create_policy(policy, table))
 

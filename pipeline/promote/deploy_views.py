@@ -21,12 +21,22 @@ from pipeline.promote.deploy_security import OWN_TENANT, as_role, require_grants
 from pipeline.promote.marts import TENANT_COLUMN, TYPES, CachedView, Column
 
 FRESHNESS = (
-    Column(name="promotion_id", type="bigint", description="The promotion that last published the tenant's data."),
+    Column(
+        name="promotion_id",
+        type="bigint",
+        description="The promotion that last published the tenant's data; null before the first.",
+    ),
     Column(
         name="as_of",
         type="timestamptz",
-        description="Everything that was landed before is published; later events wait.",
+        description="What was landed before is published, later events wait; null before the first promotion.",
     ),
+    Column(
+        name="held",
+        type="boolean",
+        description="Newer data is held back by the checks, and the figures are the last good ones.",
+    ),
+    Column(name="held_since", type="timestamptz", description="Since when newer data is held back; null if it is not."),
 )
 
 DEFINITION = "\n\nDefinition: "
@@ -79,8 +89,11 @@ def deploy_view(
 
 
 def deploy_freshness(connection: psycopg.Connection) -> None:
-    """The view `analytics.freshness`: up to when the tenant's data is published."""
-    description = "Up to when your data is published. One row, or none before the first promotion."
+    """The view `analytics.freshness`: up to when the tenant's data is published, and whether newer data is held."""
+    description = (
+        "Up to when your data is published, and whether newer data is held back. "
+        "One row, or none before your data was first checked."
+    )
     deploy_view(connection, "freshness", description, FRESHNESS, source=("control", "promotion_progress"))
 
 

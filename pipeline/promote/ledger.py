@@ -5,24 +5,30 @@ It begins no transaction but for its own notes of a failure: the steps of the pr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pipeline.core.errors import PromotionError
-from pipeline.core.verdicts import Finding, Report
-from pipeline.promote.promotion import Plan, PromotionState
+from pipeline.core.verdicts import Check, Finding, Report
+from pipeline.promote.promotion import Basis, Plan, PromotionState, Request
 
 ENDED_WITHOUT_A_WORD = "ended without a word: its process was killed, or lost the database"
 LONGEST_ERROR = 4000
 
 # Whoever holds the lock knows that no other promotion is alive.
 TAKE_OVER = """
-update control.promotions
-set state = 'failed', finished_at = clock_timestamp(), error = %s
-where state in ('planned', 'built', 'judged')
+with failed as (
+    update control.promotions set state = 'failed', finished_at = clock_timestamp(), error = %s
+    where state in ('planned', 'built', 'judged')
+    returning promotion_id, error
+)
+insert into control.notifications (kind, promotion_id, payload)
+select 'promotion.failed', promotion_id, jsonb_build_object('promotion', promotion_id, 'error', error) from failed
 """
 
 RUNNING = """
@@ -32,13 +38,17 @@ order by promotion_id desc
 limit 1
 """
 
-# Every transaction below a snapshot's xmin has ended, so rows landed below it cannot become more.
+# Every transaction below a snapshot's xmin has ended, so rows landed below it cannot become more. A
+# release takes up what was judged, and nothing that was landed since.
 BEGIN = """
-insert into control.promotions (full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint)
-values (
-    %(full_refresh)s, %(tenants)s, pg_snapshot_xmin(pg_current_snapshot()), %(as_of)s, %(models_fingerprint)s
+insert into control.promotions (
+    full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint, rules_fingerprint, asked_by, releases_hold
 )
-returning promotion_id
+values (
+    %(full_refresh)s, %(tenants)s, coalesce(%(bound)s::text::xid8, pg_snapshot_xmin(pg_current_snapshot())),
+    %(as_of)s, %(models_fingerprint)s, %(rules_fingerprint)s, %(asked_by)s, %(hold)s
+)
+returning promotion_id, as_of
 """
 
 END_WITHOUT_NEWS = """
@@ -49,14 +59,20 @@ ADVANCE = """
 update control.promotions set state = %(to)s where promotion_id = %(promotion)s and state = %(expected)s
 """
 
+# Whoever is to be told is told in the same transaction.
 FAIL = """
-update control.promotions set state = 'failed', finished_at = clock_timestamp(), error = %(error)s
-where promotion_id = %(promotion)s and state in ('planned', 'built', 'judged')
+with failed as (
+    update control.promotions set state = 'failed', finished_at = clock_timestamp(), error = %(error)s
+    where promotion_id = %(promotion)s and state in ('planned', 'built', 'judged')
+    returning promotion_id, error
+)
+insert into control.notifications (kind, promotion_id, payload)
+select 'promotion.failed', promotion_id, jsonb_build_object('promotion', promotion_id, 'error', error) from failed
 """
 
 RECORD_VERDICTS = """
-update control.promotion_tenants as t set verdict = v.verdict
-from unnest(%(tenants)s::text[], %(verdicts)s::text[]) as v (tenant_id, verdict)
+update control.promotion_tenants as t set verdict = v.verdict, candidate_rows = v.rows
+from unnest(%(tenants)s::text[], %(verdicts)s::text[], %(rows)s::jsonb[]) as v (tenant_id, verdict, rows)
 where t.promotion_id = %(promotion)s and t.tenant_id = v.tenant_id
 """
 
@@ -64,6 +80,13 @@ RECORD_FINDING = """
 insert into control.check_results
     (tenant_id, promotion_id, boundary, rule, severity, outcome, failing_rows, detail, samples)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+RECORD_CHECK = """
+insert into control.promotion_checks (
+    promotion_id, boundary, rule, table_name, severity, why, outcome, checked_rows, failing_rows, failing_tenants
+)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 # In a REPEATABLE READ transaction the row lock fails if somebody else has touched the row since.
@@ -81,16 +104,18 @@ insert into control.promotion_progress (tenant_id, promoted_xid, promotion_id, a
 select t.tenant_id, p.bound_xid, p.promotion_id, p.as_of, p.models_fingerprint
 from control.promotions as p
 inner join control.promotion_tenants as t using (promotion_id)
-where p.promotion_id = %(promotion)s and t.verdict = 'passed'
+where p.promotion_id = %(promotion)s and t.verdict in ('passed', 'released')
 on conflict (tenant_id) do update set
     promoted_xid = excluded.promoted_xid,
     promotion_id = excluded.promotion_id,
     as_of = excluded.as_of,
-    models_fingerprint = excluded.models_fingerprint
+    models_fingerprint = excluded.models_fingerprint,
+    held_since = null
 """
 
 RECORD_PROMOTED = """
-update control.promotion_tenants set promoted = true where promotion_id = %(promotion)s and verdict = 'passed'
+update control.promotion_tenants set promoted = true
+where promotion_id = %(promotion)s and verdict in ('passed', 'released')
 """
 
 RECORD_PUBLISHED = """
@@ -101,9 +126,11 @@ where promotion_id = %(promotion)s
 
 # Everything of a tenant that has nothing pending is published, whenever its last rows were.
 RECORD_FRESHNESS = """
-update control.promotion_progress as g set as_of = p.as_of
+update control.promotion_progress as g set as_of = greatest(g.as_of, p.as_of)
 from control.promotions as p, control.landing_progress as l
-where p.promotion_id = %(promotion)s and l.tenant_id = g.tenant_id and l.landed_xid < g.promoted_xid
+where
+    p.promotion_id = %(promotion)s and l.tenant_id = g.tenant_id
+    and l.landed_xid < g.promoted_xid and g.promotion_id is not null
 """
 
 
@@ -118,25 +145,31 @@ def describe_running(connection: psycopg.Connection) -> str:
     return f"Promotion {row[0]}, since {row[1]:%Y-%m-%d %H:%M:%S} UTC," if row else "Another promotion"
 
 
-def begin(
-    connection: psycopg.Connection,
-    *,
-    tenants: list[str] | None,
-    full_refresh: bool,
-    as_of: datetime,
-    models_fingerprint: str,
-) -> int:
-    """Enter a promotion with its bound; answers its id."""
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A promotion that was entered, and up to when its marts will hold what was landed."""
+
+    promotion_id: int
+    as_of: datetime
+
+
+def begin(connection: psycopg.Connection, request: Request, *, as_of: datetime, basis: Basis) -> Begun:
+    """Enter a promotion with its bound."""
+    release = request.release
     values = {
-        "tenants": tenants,
-        "full_refresh": full_refresh,
-        "as_of": as_of,
-        "models_fingerprint": models_fingerprint,
+        "tenants": None if request.tenants is None else list(request.tenants),
+        "full_refresh": request.full_refresh,
+        "as_of": release.as_of if release else as_of,
+        "bound": str(release.bound_xid) if release else None,
+        "hold": release.hold_id if release else None,
+        "asked_by": request.asked_by,
+        "models_fingerprint": basis.models_fingerprint,
+        "rules_fingerprint": basis.rules_fingerprint,
     }
-    row = connection.execute(BEGIN, values).fetchone()
+    row = connection.cursor(row_factory=class_row(Begun)).execute(BEGIN, values).fetchone()
     if row is None:
         raise PromotionError("The ledger took no new promotion.")
-    return int(row[0])
+    return row
 
 
 def end_without_news(connection: psycopg.Connection, promotion_id: int) -> None:
@@ -158,9 +191,14 @@ def fail(connection: psycopg.Connection, promotion_id: int, error: str) -> None:
 
 
 def record_verdicts(connection: psycopg.Connection, promotion_id: int, report: Report) -> None:
-    """Enter a verdict per tenant, and what did not pass."""
-    verdicts = {"tenants": list(report.verdicts), "verdicts": [state.value for state in report.verdicts.values()]}
+    """Enter a verdict per tenant, what was checked, and what did not pass."""
+    verdicts = {
+        "tenants": list(report.verdicts),
+        "verdicts": [state.value for state in report.verdicts.values()],
+        "rows": [Jsonb(dict(report.checked_rows.get(tenant, {}))) for tenant in report.verdicts],
+    }
     connection.execute(RECORD_VERDICTS, verdicts | {"promotion": promotion_id})
+    connection.cursor().executemany(RECORD_CHECK, [_check(promotion_id, check) for check in report.checks])
     rows = [
         (f.tenant_id, promotion_id, f.boundary, f.rule, f.severity, f.outcome, f.failing_rows, f.detail, _json(f))
         for f in report.findings
@@ -180,6 +218,11 @@ def record_published(connection: psycopg.Connection, plan: Plan, *, written: int
     values = {"promotion": plan.promotion_id, "written": written, "deleted": deleted}
     for statement in (RECORD_PROGRESS, RECORD_PROMOTED, RECORD_PUBLISHED, RECORD_FRESHNESS):
         connection.execute(statement, values)
+
+
+def _check(promotion_id: int, c: Check) -> tuple[object, ...]:
+    counts = (c.checked_rows, c.failing_rows, c.failing_tenants)
+    return (promotion_id, c.boundary, c.rule, c.table, c.severity, c.why, c.outcome, *counts)
 
 
 def _json(finding: Finding) -> Jsonb:

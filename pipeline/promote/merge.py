@@ -1,25 +1,18 @@
 """The statements that bring a candidate into its mart, derived from the mart's declaration. It runs none.
 
-They touch the tenants that passed in the promotion bound as %(promotion)s, and no others, and take
+They touch the tenants that are promoted by the promotion bound as %(promotion)s, and no others, and take
 no lock above ROW EXCLUSIVE on the mart, so no reader waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from pipeline.promote.columns import listed, names, others
 from pipeline.promote.marts import Mart, Strategy
-
-# The verdicts in the ledger decide, not a list that travelled through this process.
-PASSED = sql.SQL("""(
-    select t.tenant_id from control.promotion_tenants as t
-    where t.promotion_id = %(promotion)s and t.verdict = 'passed' and t.full_refresh = {refreshed}
-)""")
-CONTINUED = PASSED.format(refreshed=sql.SQL("false"))
-REFRESHED = PASSED.format(refreshed=sql.SQL("true"))
+from pipeline.promote.slices import CONTINUED, REFRESHED
 
 # In the order of the key, so that neighbours in the index are written together: it halves the time
 # of the largest marts, whose candidates come in no order.
@@ -64,18 +57,18 @@ def merge_statements(mart: Mart) -> Merge:
 
 
 def _append(mart: Mart) -> sql.Composed:
-    return APPEND.format(**_relations(mart), columns=_list(_columns(mart)), tenants=CONTINUED, key=_list(mart.key))
+    return APPEND.format(**_relations(mart), columns=listed(names(mart)), tenants=CONTINUED, key=listed(mart.key))
 
 
-def _merge(mart: Mart, tenants: sql.Composed) -> sql.Composed:
-    others = [name for name in _columns(mart) if name not in mart.key]
-    update = UPDATE.format(columns=_list(others), published=_list(others, "m"), proposed=_list(others, "excluded"))
+def _merge(mart: Mart, tenants: sql.SQL) -> sql.Composed:
+    rest = others(mart)
+    update = UPDATE.format(columns=listed(rest), published=listed(rest, "m"), proposed=listed(rest, "excluded"))
     return MERGE.format(
         **_relations(mart),
-        columns=_list(_columns(mart)),
+        columns=listed(names(mart)),
         tenants=tenants,
-        key=_list(mart.key),
-        resolution=update if others else NOTHING,
+        key=listed(mart.key),
+        resolution=update if rest else NOTHING,
     )
 
 
@@ -83,8 +76,8 @@ def _delete(mart: Mart) -> sql.Composed:
     return DELETE.format(
         **_relations(mart),
         tenants=REFRESHED,
-        candidate_key=_list(mart.key, "c"),
-        published_key=_list(mart.key, "m"),
+        candidate_key=listed(mart.key, "c"),
+        published_key=listed(mart.key, "m"),
     )
 
 
@@ -94,11 +87,3 @@ def _relations(mart: Mart) -> dict[str, sql.Identifier]:
         "candidate": sql.Identifier("candidate", mart.name),
         "tenant": sql.Identifier(mart.tenant_column),
     }
-
-
-def _columns(mart: Mart) -> list[str]:
-    return [column.name for column in mart.columns]
-
-
-def _list(names: Iterable[str], qualifier: str | None = None) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(*filter(None, (qualifier, name))) for name in names)

@@ -13,22 +13,46 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from pipeline.core.errors import PromotionError, TenantError
+from pipeline.core.errors import HoldError, PromotionError, TenantError
 from pipeline.promote import ledger
-from pipeline.promote.promotion import Plan, Window
+from pipeline.promote.promotion import Basis, Plan, Request, Window
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """What the ledger knows of a tenant: the latest landing, and up to where (exclusive) it is promoted.
 
-    The last two are None before its first promotion.
+    `promoted_xid` and `models_fingerprint` are None before it was ever judged, the fields of its open
+    hold where it is not held.
     """
 
     tenant_id: str
     landed_xid: int
     promoted_xid: int | None
     models_fingerprint: str | None
+    held_for: str | None = None
+    """The verdict of the hold."""
+    held_bound_xid: int | None = None
+    held_models_fingerprint: str | None = None
+    held_rules_fingerprint: str | None = None
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether it waits for a steward since its promotion was undone."""
+        return self.held_for == ROLLED_BACK
+
+    def is_settled(self, basis: Basis) -> bool:
+        """Whether judging it again must give the verdict that holds it: same rows, same models, same rules."""
+        return (
+            self.held_for == FAILED
+            and self.held_bound_xid is not None
+            and self.landed_xid < self.held_bound_xid
+            and self.held_models_fingerprint == basis.models_fingerprint
+            and self.held_rules_fingerprint == basis.rules_fingerprint
+        )
+
+
+FAILED, ROLLED_BACK = "failed", "rolled_back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +62,13 @@ class Start:
     tenant_id: str
     from_xid: int
     full_refresh: bool
+
+
+def waits(tenant: Progress, request: Request, basis: Basis) -> bool:
+    """Whether a held tenant is left alone: nothing that decides its verdict has changed, and nobody asks for it."""
+    if request.decided:
+        return False
+    return tenant.is_rolled_back or (tenant.is_settled(basis) and request.tenants is None and not request.full_refresh)
 
 
 def choose_starts(tenants: Iterable[Progress], *, models_fingerprint: str, full_refresh: bool) -> list[Start]:
@@ -62,9 +93,14 @@ select
     l.tenant_id,
     l.landed_xid::text::bigint as landed_xid,
     p.promoted_xid::text::bigint as promoted_xid,
-    p.models_fingerprint
+    p.models_fingerprint,
+    h.verdict as held_for,
+    h.bound_xid::text::bigint as held_bound_xid,
+    h.models_fingerprint as held_models_fingerprint,
+    h.rules_fingerprint as held_rules_fingerprint
 from control.landing_progress as l
 left join control.promotion_progress as p using (tenant_id)
+left join control.holds as h on h.tenant_id = l.tenant_id and h.state = 'open'
 where %(tenants)s::text[] is null or l.tenant_id = any(%(tenants)s)
 order by l.tenant_id
 """
@@ -86,16 +122,23 @@ where t.tenant_id is null
 order by 1
 """
 
-# The count is one probe per tenant of the index (tenant_id, landed_xid).
+# The count is one probe per tenant of the index (tenant_id, landed_xid). The progress that undoing
+# would restore is noted beside it.
 OPEN_WINDOWS = """
-insert into control.promotion_tenants (tenant_id, promotion_id, from_xid, full_refresh, raw_rows)
-select s.tenant_id, p.promotion_id, s.from_xid, s.full_refresh, pending.raw_rows
+insert into control.promotion_tenants (
+    tenant_id, promotion_id, from_xid, full_refresh, raw_rows,
+    previous_xid, previous_promotion_id, previous_as_of, previous_models_fingerprint
+)
+select
+    s.tenant_id, p.promotion_id, s.from_xid, s.full_refresh, pending.raw_rows,
+    g.promoted_xid, g.promotion_id, g.as_of, g.models_fingerprint
 from control.promotions as p
 cross join unnest(%(tenants)s::text[], %(from_xids)s::text[]::xid8[], %(full_refresh)s::boolean[])
     as s (tenant_id, from_xid, full_refresh)
+left join control.promotion_progress as g on g.tenant_id = s.tenant_id
 cross join lateral (
     select count(*) as raw_rows
-    from raw.usage_events as e
+    from raw.countable_events as e
     where e.tenant_id = s.tenant_id and e.landed_xid >= s.from_xid and e.landed_xid < p.bound_xid
 ) as pending
 where p.promotion_id = %(promotion)s and pending.raw_rows > 0
@@ -103,32 +146,46 @@ returning tenant_id, from_xid::text::bigint as from_xid, full_refresh, raw_rows
 """
 
 
-def make_plan(
-    connection: psycopg.Connection,
-    *,
-    tenants: Sequence[str] | None,
-    full_refresh: bool,
-    as_of: datetime,
-    models_fingerprint: str,
-) -> Plan:
+def make_plan(connection: psycopg.Connection, request: Request, *, as_of: datetime, basis: Basis) -> Plan:
     """Begin a promotion in the ledger, with its bound and windows; without windows it has ended already.
 
-    One transaction. Raises TenantError for a tenant that was never added, and PromotionError where
-    landed rows carry transaction ids that this cluster has not reached.
+    One transaction. Raises TenantError for a tenant that was never added, HoldError for one that is
+    asked for though its promotion was undone, and PromotionError where landed rows carry transaction
+    ids that this cluster has not reached.
     """
-    asked = None if tenants is None else list(tenants)
+    asked = None if request.tenants is None else list(request.tenants)
     with connection.transaction():
         _require_known(connection, asked)
         _require_own_ids(connection)
-        promotion_id = ledger.begin(
-            connection, tenants=asked, full_refresh=full_refresh, as_of=as_of, models_fingerprint=models_fingerprint
+        begun = ledger.begin(connection, request, as_of=as_of, basis=basis)
+        known = connection.cursor(row_factory=class_row(Progress)).execute(READ_PROGRESS, {"tenants": asked}).fetchall()
+        waiting = [tenant for tenant in known if waits(tenant, request, basis)]
+        _require_decided(request, waiting)
+        starts = choose_starts(
+            (tenant for tenant in known if tenant not in waiting),
+            models_fingerprint=basis.models_fingerprint,
+            full_refresh=request.full_refresh,
         )
-        known = connection.cursor(row_factory=class_row(Progress)).execute(READ_PROGRESS, {"tenants": asked})
-        starts = choose_starts(known, models_fingerprint=models_fingerprint, full_refresh=full_refresh)
-        windows = _open_windows(connection, promotion_id, starts)
+        windows = _open_windows(connection, begun.promotion_id, starts)
         if not windows:
-            ledger.end_without_news(connection, promotion_id)
-    return Plan(promotion_id=promotion_id, as_of=as_of, models_fingerprint=models_fingerprint, windows=windows)
+            ledger.end_without_news(connection, begun.promotion_id)
+    return Plan(
+        promotion_id=begun.promotion_id,
+        as_of=begun.as_of,
+        models_fingerprint=basis.models_fingerprint,
+        windows=windows,
+        waiting=tuple(tenant.tenant_id for tenant in waiting),
+    )
+
+
+def _require_decided(request: Request, waiting: Sequence[Progress]) -> None:
+    """A tenant that was rolled back and is asked for by name: say what it waits for."""
+    if request.tenants is not None and waiting:
+        names = ", ".join(tenant.tenant_id for tenant in waiting)
+        raise HoldError(
+            f"A promotion of {names} was undone, so it is not promoted again before somebody decides.",
+            remedy=f"`workbench holds show {waiting[0].tenant_id}`, then `holds rerun`, `release` or `discard`.",
+        )
 
 
 def _require_known(connection: psycopg.Connection, tenants: list[str] | None) -> None:

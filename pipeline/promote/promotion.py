@@ -22,8 +22,46 @@ class PromotionState(StrEnum):
     JUDGED = "judged"
     """The verdicts are on record; what passed is being published."""
     PUBLISHED = "published"
+    ROLLED_BACK = "rolled_back"
+    """It was published, and undone for every tenant since."""
     NOTHING_NEW = "nothing_new"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """By what a promotion builds and judges; what was held on another basis is judged again."""
+
+    models_fingerprint: str
+    rules_fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A hold that a steward releases: what was judged, up to `bound_xid`, and the rules that may fail in it."""
+
+    tenant_id: str
+    hold_id: int
+    bound_xid: int
+    as_of: datetime
+    permitted: frozenset[tuple[str, str]]
+    """Boundary and name of each rule that held it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a promotion is asked for: some tenants or all, what is new or everything.
+
+    `decided`: somebody decided that held tenants go too, those whose promotion was undone included.
+    `reason` is the steward's, for what is released or judged again.
+    """
+
+    tenants: tuple[str, ...] | None = None
+    full_refresh: bool = False
+    decided: bool = False
+    asked_by: str | None = None
+    reason: str | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +85,8 @@ class Plan:
     as_of: datetime
     models_fingerprint: str
     windows: tuple[Window, ...]
+    waiting: tuple[str, ...] = ()
+    """Tenants that are held, and of which nothing has changed since they were judged."""
 
     @property
     def raw_rows(self) -> int:
@@ -80,6 +120,8 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     promoted: Mapping[str, int] = {}
     """Tenant to the raw rows of its window, which are in the marts now."""
     held: Mapping[str, Hold] = {}
+    waiting: tuple[str, ...] = ()
+    """Tenants held by an earlier promotion, of which nothing has changed since; they were not judged again."""
     rows_written: Mapping[str, int] = {}
     """Mart to rows inserted, or updated because they differed."""
     rows_deleted: Mapping[str, int] = {}

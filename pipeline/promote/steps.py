@@ -12,8 +12,10 @@ Tell = Callable[[str], None]
 class Steps:
     """Tells each step as it begins, and remembers how long each took and which one is under way."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, reached: Tell = lambda _: None) -> None:
+        """`reached` hears of every point at which a process may die: between steps, and inside publishing."""
         self._tell = tell
+        self.reached = reached
         self.current = "starting"
         self.seconds: dict[str, float] = {}
 
@@ -27,3 +29,4 @@ class Steps:
             yield
         finally:
             self.seconds[name] = round(time.perf_counter() - began, 4)
+        self.reached(name)

@@ -18,7 +18,7 @@ source as (
     from promotion_window
     cross join lateral (
         select events.*
-        from {{ source('raw', 'usage_events') }} as events
+        from {{ source('raw', 'countable_events') }} as events
         where
             {{ same_tenant('events', 'promotion_window') }}
             and events.landed_xid >= promotion_window.from_xid

@@ -102,7 +102,7 @@ def test_a_choice_of_tenants_leaves_the_rest_pending(world: World) -> None:
     assert promotion.promoted == {"chosen": 3}
     assert world.gate.asked == (promotion.id, MARTS)
     assert told[1] == "Building candidates from 3 events of 1 tenant"
-    assert set(promotion.seconds) == {"plan", "build", "seal", "judge", "publish", "refresh"}
+    assert set(promotion.seconds) == {"plan", "build", "seal", "judge", "publish", "refresh", "tidy"}
     assert world.facts("left") == 0
     assert world.promote().promoted == {"left": 4}
 

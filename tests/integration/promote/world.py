@@ -58,9 +58,14 @@ class ScriptedGate:
 
     def __init__(self) -> None:
         self.states: dict[str, VerdictState | None] = {}
+        self.rule = "clock_ahead"
         self.while_judging: Callable[[], object] = lambda: None
         self.asked: tuple[int, tuple[str, ...]] | None = None
-        self.fingerprint = "scripted"
+
+    @property
+    def fingerprint(self) -> str:
+        """Another script is another rule."""
+        return repr(sorted(self.states.items()))
 
     def judge(self, *, promotion_id: int, tenants: Mapping[str, int], models: Sequence[str]) -> Report:
         """The script's verdicts, with a finding for each tenant that failed."""
@@ -69,15 +74,15 @@ class ScriptedGate:
         states = {tenant: self.states.get(tenant, VerdictState.PASSED) for tenant in tenants}
         verdicts = {tenant: state for tenant, state in states.items() if state is not None}
         failed = [tenant for tenant, state in verdicts.items() if state is VerdictState.FAILED]
-        return Report(verdicts=verdicts, findings=tuple(finding(tenant) for tenant in failed))
+        return Report(verdicts=verdicts, findings=tuple(finding(tenant, self.rule) for tenant in failed))
 
 
-def finding(tenant_id: str) -> Finding:
+def finding(tenant_id: str, rule: str = "clock_ahead") -> Finding:
     """A stop rule that failed."""
     return Finding(
         tenant_id=tenant_id,
         boundary="raw_to_facts",
-        rule="clock_ahead",
+        rule=rule,
         severity="stop",
         outcome="failed",
         failing_rows=3,

@@ -54,10 +54,10 @@ def test_a_mart_of_nothing_but_its_key_has_nothing_to_update() -> None:
 def test_every_statement_touches_passed_tenants_of_one_kind_alone() -> None:
     tenants = (
         '"tenant_id" in ( select t.tenant_id from control.promotion_tenants as t '
-        "where t.promotion_id = %(promotion)s and t.verdict = 'passed' and t.full_refresh = "
+        "where t.promotion_id = %(promotion)s and t.verdict in ('passed', 'released') and "
     )
     for mart in (MERGED, APPENDED, ONLY_KEY):
         statements = merge_statements(mart)
-        assert f"{tenants}false )" in text(statements.continuation)
-        assert f"{tenants}true )" in text(statements.deletion)
-        assert f"{tenants}true )" in text(statements.replacement)
+        assert f"{tenants}not t.full_refresh )" in text(statements.continuation)
+        assert f"{tenants}t.full_refresh )" in text(statements.deletion)
+        assert f"{tenants}t.full_refresh )" in text(statements.replacement)

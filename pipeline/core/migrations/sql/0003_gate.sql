@@ -52,7 +52,9 @@ where not exists (
 comment on view raw.countable_events is 'what was landed, without what was discarded: what promotions take up';
 
 -- A tenant that was held before it was ever promoted has a row too, from 0 and by no promotion.
+-- A promotion may be undone to one that is too old to be kept: its id remains.
 alter table control.promotion_progress
+    drop constraint promotion_progress_promotion_id_fkey,
     alter column promotion_id drop not null,
     alter column as_of drop not null,
     add column held_since timestamptz,
@@ -69,6 +71,8 @@ alter table control.promotions
     add column asked_by text,
     add column rules_fingerprint text,
     add column journal_pruned_at timestamptz;
+-- Those of earlier releases left no journal.
+update control.promotions set journal_pruned_at = clock_timestamp();
 comment on column control.promotions.releases_hold is 'the hold that a steward released with it';
 comment on column control.promotions.journal_pruned_at is 'since when it cannot be undone any more';
 
