@@ -32,12 +32,14 @@ class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Accepted and not landed: 0 where the API itself lands, None where the stream cannot be read."""
     pending: int
     """Stored, but not in the marts yet."""
+    discarded: int
+    """Stored, and kept out of the marts for good by a steward."""
     as_of: datetime | None
     """Up to when the marts hold what was landed; None before the first promotion."""
     held: str | None
-    """The verdict that holds the tenant back, or None."""
+    """For what the tenant is held: the verdict, or rolled_back; None if it is not."""
     held_by: int | None
-    """The promotion that gave this verdict."""
+    """The promotion that gave this verdict, or that was undone."""
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: int
     in_flight: int | None
     pending: int
+    discarded: int
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +102,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamStatus | None = None
 
 
-# A tenant is held by its own newest verdict: a promotion for a choice of tenants says nothing of the
-# rest. Pending rows are counted by the index (tenant_id, landed_xid) above what is promoted.
+# Pending rows are counted by the index (tenant_id, landed_xid) above what is promoted.
 TENANTS = """
 with ingest as (
     select
@@ -111,10 +113,16 @@ with ingest as (
         sum(dead_lettered)::bigint as dead_lettered
     from control.ingest_ledger
     group by tenant_id
+),
+
+discards as (
+    select tenant_id, count(*) as discarded
+    from raw.discarded_events
+    group by tenant_id
 )
 
 select
-    tenant_id,
+    coalesce(t.tenant_id, i.tenant_id) as tenant_id,
     coalesce(t.status, 'unknown') as status,
     coalesce(i.accepted, 0) as accepted,
     coalesce(i.stored, 0) as stored,
@@ -122,25 +130,21 @@ select
     coalesce(i.dead_lettered, 0) as dead_lettered,
     coalesce(i.accepted - i.stored - i.duplicate - i.dead_lettered, 0) as in_flight,
     pending.events as pending,
+    coalesce(d.discarded, 0) as discarded,
     p.as_of,
-    case when v.verdict <> 'passed' then v.verdict end as held,
-    case when v.verdict <> 'passed' then v.promotion_id end as held_by
+    h.verdict as held,
+    h.promotion_id as held_by
 from control.tenants as t
 full join ingest as i using (tenant_id)
-left join control.promotion_progress as p using (tenant_id)
-left join lateral (
-    select pt.promotion_id, pt.verdict
-    from control.promotion_tenants as pt
-    where pt.tenant_id = t.tenant_id and pt.verdict is not null
-    order by pt.promotion_id desc
-    limit 1
-) as v on true
+left join control.promotion_progress as p on p.tenant_id = coalesce(t.tenant_id, i.tenant_id)
+left join discards as d on d.tenant_id = t.tenant_id
+left join control.holds as h on h.tenant_id = t.tenant_id and h.state = 'open'
 cross join lateral (
     select count(*) as events
-    from raw.usage_events as e
+    from raw.countable_events as e
     where e.tenant_id = coalesce(t.tenant_id, i.tenant_id) and e.landed_xid >= coalesce(p.promoted_xid, '0')
 ) as pending
-order by tenant_id
+order by 1
 """
 
 LAST_PROMOTION = """
@@ -158,7 +162,9 @@ select
     p.error
 from control.promotions as p
 cross join lateral (
-    select count(*) filter (where promoted) as promoted, count(*) filter (where verdict <> 'passed') as held
+    select
+        count(*) filter (where promoted) as promoted,
+        count(*) filter (where verdict not in ('passed', 'released')) as held
     from control.promotion_tenants
     where promotion_id = p.promotion_id
 ) as t
@@ -216,6 +222,7 @@ def total(tenants: Sequence[TenantStatus]) -> Total:
         dead_lettered=sum(tenant.dead_lettered for tenant in tenants),
         in_flight=sum(known) if len(known) == len(tenants) else None,
         pending=sum(tenant.pending for tenant in tenants),
+        discarded=sum(tenant.discarded for tenant in tenants),
     )
 
 
@@ -230,6 +237,7 @@ def _unknown(tenant_id: str, events: int) -> TenantStatus:
         dead_lettered=0,
         in_flight=events,
         pending=0,
+        discarded=0,
         as_of=None,
         held=None,
         held_by=None,

@@ -13,11 +13,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pipeline.core.errors import SettingsError
+from pipeline.core.webhook import WebhookSettings
 
 PREFIX = "WORKBENCH_"
 PLAIN = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS")
 """Variables without the prefix, since other programs know them too."""
-GROUPS = {"limits": "limit_", "kafka": "kafka_"}
+GROUPS = {"limits": "limit_", "kafka": "kafka_", "webhook": "webhook_"}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 SHORTEST_SECRET = 32
@@ -94,6 +95,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_PORT: the API's port."""
     promote_every_seconds: Positive = 3600
     """WORKBENCH_PROMOTE_EVERY_SECONDS: how often the embedded loop promotes."""
+    undo_days: Positive = 14
+    """WORKBENCH_UNDO_DAYS: for how long a promotion can be rolled back."""
+    history_days: Positive = 90
+    """WORKBENCH_HISTORY_DAYS: for how long a promotion's checks and changes are kept; not shorter than the above."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
     consume_metrics_host: str = "127.0.0.1"
@@ -104,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """KAFKA_BOOTSTRAP_SERVERS: brokers as host:port, comma-separated. Unset: the API lands by itself."""
     kafka: KafkaSettings = KafkaSettings()
     """WORKBENCH_KAFKA_<NAME>, for instance WORKBENCH_KAFKA_PARTITIONS."""
+    webhook: WebhookSettings = WebhookSettings()
+    """WORKBENCH_WEBHOOK_<NAME>, for instance WORKBENCH_WEBHOOK_URL."""
     limits: IngestLimits = IngestLimits()
     """WORKBENCH_LIMIT_<NAME>, for instance WORKBENCH_LIMIT_EVENTS."""
 
@@ -128,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"A setting has a value that does not fit: {error}.") from error
         settings.require_secret()
         settings.require_credentials()
+        settings.webhook.require_whole()
         return settings
 
     def require_secret(self) -> None:

@@ -30,6 +30,14 @@ where
 returning event_id
 """
 
+REMAINING = """
+select exists (
+    select from raw.countable_events as e
+    inner join control.promotion_progress as g on g.tenant_id = e.tenant_id
+    where e.tenant_id = %(tenant)s and e.landed_xid >= g.promoted_xid and e.landed_xid < %(bound)s::text::xid8
+)
+"""
+
 # All of it is settled: the next promotion begins after it.
 MOVE_ON = """
 update control.promotion_progress set
@@ -69,7 +77,8 @@ def discard(
         }
         marked = {row[0] for row in connection.execute(MARK, values)}
         _require_marked(hold, marked, events)
-        if events is None:
+        closed = connection.execute(REMAINING, values).fetchone() == (False,)
+        if closed:
             connection.execute(MOVE_ON, values)
             holds.discard(connection, hold, actor=actor, reason=reason)
         details = {
@@ -80,7 +89,7 @@ def discard(
             "event_ids": sorted(map(str, events or ())),
         }
         audit.record(connection, actor=actor, action="discard events", tenant_id=tenant_id, details=details)
-    return Discarded(tenant_id=tenant_id, hold_id=hold.hold_id, events=len(marked), closed=events is None)
+    return Discarded(tenant_id=tenant_id, hold_id=hold.hold_id, events=len(marked), closed=closed)
 
 
 def _require_judged(hold: OpenHold) -> None:

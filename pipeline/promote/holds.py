@@ -112,7 +112,7 @@ TELL_ERRORED = """
 insert into control.notifications (kind, promotion_id, payload)
 select
     'promotion.failed', h.promotion_id, jsonb_build_object(
-        'promotion', h.promotion_id, 'tenants', count(*),
+        'promotion', h.promotion_id, 'tenants', count(distinct h.tenant_id),
         'error', coalesce(min(c.detail), 'The checks could not judge, so nothing was promoted.')
     )
 from control.holds as h

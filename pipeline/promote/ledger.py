@@ -42,11 +42,11 @@ limit 1
 # release takes up what was judged, and nothing that was landed since.
 BEGIN = """
 insert into control.promotions (
-    full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint, rules_fingerprint, asked_by, releases_hold
+    full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint, asked_by, releases_hold
 )
 values (
     %(full_refresh)s, %(tenants)s, coalesce(%(bound)s::text::xid8, pg_snapshot_xmin(pg_current_snapshot())),
-    %(as_of)s, %(models_fingerprint)s, %(rules_fingerprint)s, %(asked_by)s, %(hold)s
+    %(as_of)s, %(models_fingerprint)s, %(asked_by)s, %(hold)s
 )
 returning promotion_id, as_of
 """
@@ -82,6 +82,7 @@ insert into control.check_results
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
+RECORD_RULES = "update control.promotions set rules_fingerprint = %(rules)s where promotion_id = %(promotion)s"
 RECORD_CHECK = """
 insert into control.promotion_checks (
     promotion_id, boundary, rule, table_name, severity, why, outcome, checked_rows, failing_rows, failing_tenants
@@ -164,7 +165,6 @@ def begin(connection: psycopg.Connection, request: Request, *, as_of: datetime, 
         "hold": release.hold_id if release else None,
         "asked_by": request.asked_by,
         "models_fingerprint": basis.models_fingerprint,
-        "rules_fingerprint": basis.rules_fingerprint,
     }
     row = connection.cursor(row_factory=class_row(Begun)).execute(BEGIN, values).fetchone()
     if row is None:
@@ -190,8 +190,11 @@ def fail(connection: psycopg.Connection, promotion_id: int, error: str) -> None:
     connection.execute(FAIL, {"promotion": promotion_id, "error": error[:LONGEST_ERROR]})
 
 
-def record_verdicts(connection: psycopg.Connection, promotion_id: int, report: Report) -> None:
-    """Enter a verdict per tenant, what was checked, and what did not pass."""
+def record_verdicts(
+    connection: psycopg.Connection, promotion_id: int, report: Report, *, rules_fingerprint: str
+) -> None:
+    """Enter a verdict per tenant, what was checked and by which rules, and what did not pass."""
+    connection.execute(RECORD_RULES, {"promotion": promotion_id, "rules": rules_fingerprint})
     verdicts = {
         "tenants": list(report.verdicts),
         "verdicts": [state.value for state in report.verdicts.values()],

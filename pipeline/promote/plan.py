@@ -48,7 +48,7 @@ class Progress:
             and self.held_bound_xid is not None
             and self.landed_xid < self.held_bound_xid
             and self.held_models_fingerprint == basis.models_fingerprint
-            and self.held_rules_fingerprint == basis.rules_fingerprint
+            and self.held_rules_fingerprint == basis.rules_fingerprint()
         )
 
 
@@ -68,7 +68,7 @@ def waits(tenant: Progress, request: Request, basis: Basis) -> bool:
     """Whether a held tenant is left alone: nothing that decides its verdict has changed, and nobody asks for it."""
     if request.decided:
         return False
-    return tenant.is_rolled_back or (tenant.is_settled(basis) and request.tenants is None and not request.full_refresh)
+    return tenant.is_rolled_back or (request.tenants is None and not request.full_refresh and tenant.is_settled(basis))
 
 
 def choose_starts(tenants: Iterable[Progress], *, models_fingerprint: str, full_refresh: bool) -> list[Start]:

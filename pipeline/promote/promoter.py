@@ -173,7 +173,7 @@ class Promoter:
         models = models_fingerprint(self._dbt_dir)
         with steps.step("plan", "Looking for new data"):
             fingerprint.verify(link)
-            basis = Basis(models_fingerprint=models, rules_fingerprint=self._gate.fingerprint)
+            basis = Basis(models_fingerprint=models, rules_fingerprint=lambda: self._gate.fingerprint)
             plan = make_plan(link, request, as_of=self._clock(), basis=basis)
         promotion = self._carry_out(link, plan, request, steps)
         # Also when there was nothing new: a process killed after publishing left them stale.
@@ -211,7 +211,7 @@ class Promoter:
         with steps.step("judge", f"Checking {tenants}"):
             report = settle(plan, self._judge(plan, marts), request.release)
             with link.transaction():
-                ledger.record_verdicts(link, plan.promotion_id, report)
+                ledger.record_verdicts(link, plan.promotion_id, report, rules_fingerprint=self._gate.fingerprint)
                 ledger.advance(link, plan.promotion_id, PromotionState.BUILT, PromotionState.JUDGED)
         promoted = [window for window in plan.windows if report.verdicts[window.tenant_id] in PROMOTES]
         held = len(plan.windows) - len(promoted)

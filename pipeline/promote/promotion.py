@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,10 +30,14 @@ class PromotionState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """By what a promotion builds and judges; what was held on another basis is judged again."""
+    """By what a promotion builds and judges; what was held on another basis is judged again.
+
+    The rules' fingerprint is asked for only where a tenant is held: the first time, reading the rules
+    takes seconds.
+    """
 
     models_fingerprint: str
-    rules_fingerprint: str
+    rules_fingerprint: Callable[[], str]
 
 
 @dataclass(frozen=True, kw_only=True)

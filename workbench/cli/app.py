@@ -21,10 +21,13 @@ from workbench.cli import (
     dead_letters,
     demo,
     doctor,
+    holds,
     importing,
     keys,
     ledger,
+    notifications,
     promote,
+    promotions,
     replay,
     schedule,
     serve,
@@ -37,8 +40,9 @@ from workbench.cli.output import print_error, say
 
 FAILED = 1
 ORDER = (
-    *("up", "demo", "import", "promote", "status", "ledger", "tenants", "keys", "sql"),
-    *("deadletters", "replay", "db", "doctor", "serve", "consume", "schedule"),
+    *("up", "demo", "import", "promote", "status", "holds", "promotions", "rollback"),
+    *("ledger", "tenants", "keys", "sql"),
+    *("deadletters", "replay", "notifications", "db", "doctor", "serve", "consume", "schedule"),
 )
 
 
@@ -98,8 +102,8 @@ def workbench(
     """
 
 
-INTAKE = (stack, demo, importing, promote, status, ledger, tenants, keys, sql)
-UPKEEP = (dead_letters, replay, db, doctor, serve, consume, schedule)
+INTAKE = (stack, demo, importing, promote, status, holds, promotions, ledger, tenants, keys, sql)
+UPKEEP = (dead_letters, replay, notifications, db, doctor, serve, consume, schedule)
 for command in (*INTAKE, *UPKEEP):
     command.register(app)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -11,6 +9,7 @@ from uuid import UUID
 import typer
 from msgspec.structs import asdict
 
+from workbench.cli.actor import actor
 from workbench.cli.context import open_database, read_settings
 from workbench.cli.output import JsonFlag, console, count, note, print_json, print_rows, say, text, visible
 from workbench.cli.progress import progress_bar
@@ -150,15 +149,6 @@ def replay(
         print_json(asdict(replayed) | {"remaining": replayed.remaining, "reasons": left})
     else:
         _print(replayed, left)
-
-
-def actor() -> str:
-    """Who does this, for the audit log."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _replay(database: Database, selection: Selection, waiting: int) -> Replayed:

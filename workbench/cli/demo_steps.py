@@ -102,7 +102,7 @@ def promote_now(database: Database, settings: Settings) -> None:
         def tell(step: str) -> None:
             spinner.update(escape(step))
 
-        promotion = _promote(build_promoter(database, parsed_dir=settings.home / PARSED), tell)
+        promotion = _promote(build_promoter(database, settings, parsed_dir=settings.home / PARSED), tell)
     steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in promotion.seconds.items())
     events = sum(promotion.promoted.values())
     held = count(len(promotion.held), "tenant")
@@ -172,7 +172,7 @@ def _promote(promoter: Promoter, tell: Callable[[str], None]) -> Promotion:
     deadline = time.monotonic() + PROMOTION_WAIT_SECONDS
     while True:
         try:
-            return promoter.promote(progress=tell)
+            return promoter.promote(asked_by="demo", progress=tell)
         except PromotionRunning as running:
             if time.monotonic() > deadline:
                 raise

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.core.clock import utc_now
+from workbench.cli.actor import actor
 from workbench.cli.context import DBT_DIR, open_database, read_settings
+from workbench.cli.notifications import delivering_afterwards
 from workbench.cli.output import JsonFlag, Row, count, errors, note, print_json, print_rows, say, text
 
 if TYPE_CHECKING:
     from pipeline.core.database import Database
+    from pipeline.core.settings import Settings
     from pipeline.promote.promoter import Promoter
     from pipeline.promote.promotion import Hold, Promotion
 
@@ -33,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command("promote")(run)
 
 
-def build_promoter(database: Database, *, parsed_dir: Path | None = None) -> Promoter:
+def build_promoter(database: Database, settings: Settings, *, parsed_dir: Path | None = None) -> Promoter:
     """The promotion with Great Expectations as its gate: what every process that promotes runs.
 
     `parsed_dir` is where a process that promotes once leaves what dbt parsed to the next.
@@ -41,11 +45,13 @@ def build_promoter(database: Database, *, parsed_dir: Path | None = None) -> Pro
     from checks.gate import ExpectationsGate
     from pipeline.core.database import ServiceRole
     from pipeline.promote.promoter import Promoter
+    from pipeline.promote.retention import Keeper
 
     # dbt opens the root logger, to which Great Expectations would tell of its temporary folders.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     gate = ExpectationsGate(database.url(ServiceRole.PUBLISHER))
-    return Promoter(database=database, gate=gate, dbt_dir=DBT_DIR, clock=utc_now, parsed_dir=parsed_dir)
+    keeper = Keeper(undo=timedelta(days=settings.undo_days), history=timedelta(days=settings.history_days))
+    return Promoter(database=database, gate=gate, dbt_dir=DBT_DIR, clock=utc_now, parsed_dir=parsed_dir, keeper=keeper)
 
 
 def run(
@@ -61,7 +67,8 @@ def run(
 
     Every tenant is judged for itself. One whose data fails is held: its marts
     stay as they were, its events stay pending and are tried again by the next
-    promotion. Readers see all marts change in one moment, or none.
+    promotion once something about them changes. Readers see all marts change in
+    one moment, or none.
 
     Exit codes: 0 published or nothing new, 3 done but tenants are held, 1 failed
     (nothing changed).
@@ -75,8 +82,11 @@ def run(
     """
     settings = read_settings()
     with open_database(settings) as database, errors.status("Promoting"):
-        promoter = build_promoter(database, parsed_dir=settings.home / PARSED)
-        promotion = promoter.promote(tenants=tenant or None, full_refresh=full_refresh, progress=note)
+        promoter = build_promoter(database, settings, parsed_dir=settings.home / PARSED)
+        with delivering_afterwards(database, settings):
+            promotion = promoter.promote(
+                tenants=tenant or None, full_refresh=full_refresh, asked_by=actor(), progress=note
+            )
     if as_json:
         print_json(promotion)
     else:
@@ -101,7 +111,10 @@ def print_promotion(promotion: Promotion) -> None:
         print_rows(marts, title="Marts")
     if promotion.held:
         print_rows([row for name, hold in promotion.held.items() for row in _reasons(name, hold)], title="Held")
-        note("Held tenants keep their last good marts; their events are tried again by the next promotion.")
+        note("Held tenants keep their last good marts. Next: `workbench holds show TENANT`.")
+    if promotion.waiting:
+        still = ", ".join(promotion.waiting[:MOST_REASONS]) + (", ..." if len(promotion.waiting) > MOST_REASONS else "")
+        note(f"Still held, and unchanged: {count(len(promotion.waiting), 'tenant')} ({still}); `workbench holds list`.")
     for warning in promotion.warnings:
         note(f"Warning: {warning}")
 

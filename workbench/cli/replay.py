@@ -13,8 +13,8 @@ from msgspec.structs import asdict
 
 from pipeline.core.clock import utc_now
 from pipeline.core.errors import DatabaseUnavailable, WorkbenchError
+from workbench.cli.actor import actor
 from workbench.cli.context import open_database, read_settings
-from workbench.cli.dead_letters import actor
 from workbench.cli.moments import read_moment
 from workbench.cli.output import JsonFlag, count, note, print_json, say
 from workbench.cli.progress import progress_bar

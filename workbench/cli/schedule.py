@@ -11,6 +11,7 @@ import typer
 
 from pipeline.core.clock import utc_now
 from workbench.cli.context import read_settings
+from workbench.cli.notifications import delivering_meanwhile
 from workbench.cli.promote import build_promoter
 from workbench.cli.service import SupervisedFlag, service
 
@@ -37,7 +38,7 @@ def run(
     `workbench up` runs it together with the database and the API. It promotes at
     once if something is pending, then in every slot: hourly on the hour. Where
     Airflow schedules promotions, it is not needed; where both run, they take
-    turns.
+    turns. It also delivers notifications to the webhook, if one is set.
 
     Example:
       WORKBENCH_PROMOTE_EVERY_SECONDS=600 workbench schedule
@@ -49,10 +50,10 @@ def run(
     settings = read_settings()
     every = timedelta(seconds=settings.promote_every_seconds)
     with service(settings, supervised=supervised) as (database, ending):
-        promoter = build_promoter(database)
+        promoter = build_promoter(database, settings)
 
         def promote() -> None:
-            log.info("%s", summary(promoter.promote(progress=log.debug)))
+            log.info("%s", summary(promoter.promote(asked_by="schedule", progress=log.debug)))
 
         def pending() -> bool:
             if not at_start:
@@ -63,7 +64,7 @@ def run(
         log.info("promoting every %s", every)
         # Told to end in the middle of a promotion, it leaves at once: the marts change in one
         # transaction, and the next promotion clears up after one that did not finish.
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), delivering_meanwhile(database, settings):
             run_loop(promote, pending=pending, every=every, clock=utc_now, stop=ending)
 
 

@@ -29,8 +29,9 @@ def show(as_json: JsonFlag = False) -> None:
     duplicates, dead-lettered (kept with the reason) and in flight; accepted
     always equals the other four together. In flight are only events on their way
     through Kafka: in the topic and not landed, or in a spool of this machine.
-    Pending are stored, but not in the marts yet. A held tenant's marts stay at
-    the moment in column as_of until its data passes.
+    Pending are stored, but not in the marts yet; discarded are kept out of them
+    by a steward. A held tenant's marts stay at the moment in column as_of until
+    its data passes, or a steward decides.
 
     Examples:
       workbench status

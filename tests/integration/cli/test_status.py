@@ -34,6 +34,11 @@ values
     ('hooli', 2, '0', false, 1, 'passed', true);
 insert into control.promotion_progress (tenant_id, promoted_xid, promotion_id, as_of, models_fingerprint) values
     ('acme', '200', 1, '2026-03-02 10:30Z', 'f'), ('hooli', '400', 2, '2026-03-02 11:30Z', 'f');
+insert into control.holds
+    (tenant_id, cause, promotion_id, verdict, bound_xid, as_of, raw_rows, models_fingerprint, rules_fingerprint)
+values ('globex', 'checks', 2, 'failed', '400', '2026-03-02 11:30Z', 2, 'f', 'r');
+insert into raw.discarded_events (tenant_id, event_id, hold_id)
+select tenant_id, event_id, 7 from raw.usage_events where landed_xid = '350';
 insert into control.check_results
     (tenant_id, promotion_id, boundary, rule, severity, outcome, failing_rows, detail)
 values
@@ -55,16 +60,27 @@ def story(workbench: CommandLine, database: Database) -> CommandLine:
 
 def test_each_event_is_accounted_for_per_tenant_and_in_total(story: CommandLine) -> None:
     found = story.json("status")
-    figures = ("status", "accepted", "stored", "duplicate", "dead_lettered", "in_flight", "pending", "held")
+    figures = (
+        "status",
+        "accepted",
+        "stored",
+        "duplicate",
+        "dead_lettered",
+        "in_flight",
+        "pending",
+        "discarded",
+        "held",
+    )
     assert {tenant["tenant_id"]: tuple(tenant[name] for name in figures) for tenant in found["tenants"]} == {
-        "acme": ("active", 13, 8, 4, 1, 0, 1, None),
-        "globex": ("active", 5, 5, 0, 0, 0, 2, "failed"),
-        "hooli": ("active", 0, 0, 0, 0, 0, 0, None),
-        "initech": ("active", 0, 0, 0, 0, 0, 0, None),
-        "nobody": ("unknown", 4, 0, 0, 4, 0, 0, None),
+        "acme": ("active", 13, 8, 4, 1, 0, 1, 0, None),
+        "globex": ("active", 5, 5, 0, 0, 0, 1, 1, "failed"),
+        "hooli": ("active", 0, 0, 0, 0, 0, 0, 0, None),
+        "initech": ("active", 0, 0, 0, 0, 0, 0, 0, None),
+        "nobody": ("unknown", 4, 0, 0, 4, 0, 0, 0, None),
     }
     assert found["total"] == {
-        "accepted": 22, "stored": 13, "duplicate": 4, "dead_lettered": 5, "in_flight": 0, "pending": 3,
+        "accepted": 22, "stored": 13, "duplicate": 4, "dead_lettered": 5, "in_flight": 0, "pending": 2,
+        "discarded": 1,
     }  # fmt: skip
 
 

@@ -184,6 +184,16 @@ def test_single_events_are_discarded_and_the_rest_is_judged_again(world: World) 
     assert world.value("select count(*) from raw.discarded_events where tenant_id = 'some'") == 2
 
 
+def test_discarding_the_last_event_ends_the_hold(world: World) -> None:
+    hold(world, "last", 2)
+    with world.admin() as connection:
+        rows = connection.execute("select event_id from raw.usage_events where tenant_id = 'last'").fetchall()
+    assert world.promoter.discard("last", events=[rows[0][0]], **ACT).closed is False
+    assert world.promoter.discard("last", events=[rows[1][0]], **ACT).closed is True
+    assert hold_of(world, "last")["state"] == "discarded"
+    assert shown(world, "last") == (False, False)
+
+
 def test_a_published_row_cannot_be_discarded_through_a_rebuild_that_fails(world: World) -> None:
     world.tenants("rebuilt")
     world.land("rebuilt", 3)

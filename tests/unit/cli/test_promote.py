@@ -15,6 +15,7 @@ from pipeline.core.verdicts import Finding, VerdictState
 from pipeline.promote.promotion import Hold, Promotion, PromotionState
 from tests.factories import MOMENT
 from workbench.cli import promote
+from workbench.cli.actor import actor
 from workbench.cli.app import app
 
 
@@ -25,9 +26,9 @@ class StubPromoter:
         self.outcome = outcome
         self.asked: Mapping[str, Any] = {}
 
-    def promote(self, *, tenants: Sequence[str] | None, full_refresh: bool, progress: Any) -> Promotion:
+    def promote(self, *, tenants: Sequence[str] | None, full_refresh: bool, asked_by: str, progress: Any) -> Promotion:
         """Tell one step, and end as it was made to."""
-        self.asked = {"tenants": tenants, "full_refresh": full_refresh}
+        self.asked = {"tenants": tenants, "full_refresh": full_refresh, "asked_by": asked_by}
         progress("Looking for new data")
         if isinstance(self.outcome, WorkbenchError):
             raise self.outcome
@@ -37,7 +38,7 @@ class StubPromoter:
 def run(monkeypatch: pytest.MonkeyPatch, promoter: StubPromoter, *words: str) -> Result:
     """Run the command with this promoter in place of the real one."""
     monkeypatch.setattr(promote, "open_database", lambda _: nullcontext())
-    monkeypatch.setattr(promote, "build_promoter", lambda _, **__: promoter)
+    monkeypatch.setattr(promote, "build_promoter", lambda *_, **__: promoter)
     return CliRunner().invoke(app, ["promote", *words])
 
 
@@ -88,7 +89,7 @@ def test_what_was_promoted_is_told_and_ends_with_0(monkeypatch: pytest.MonkeyPat
     promoter = StubPromoter(PUBLISHED)
     ended = run(monkeypatch, promoter, "--tenant", "acme", "--tenant", "small", "--full-refresh")
     assert ended.exit_code == 0
-    assert promoter.asked == {"tenants": ["acme", "small"], "full_refresh": True}
+    assert promoter.asked == {"tenants": ["acme", "small"], "full_refresh": True, "asked_by": actor()}
     assert "1,502 events of 2 tenants promoted, 0 tenants held (plan 0.1 s, build 6.2 s)." in ended.stdout
     assert ended.stdout.index("acme") < ended.stdout.index("small"), "the heaviest first"
     assert "Looking for new data" in ended.stderr
@@ -99,7 +100,7 @@ def test_held_tenants_are_told_with_their_reasons_and_end_with_3(monkeypatch: py
     promoter = StubPromoter(HELD)
     ended = run(monkeypatch, promoter)
     assert ended.exit_code == 3
-    assert promoter.asked == {"tenants": None, "full_refresh": False}
+    assert promoter.asked == {"tenants": None, "full_refresh": False, "asked_by": actor()}
     for told in (
         "raw_to_facts: clock_ahead",
         "clock_ahead [detail]",

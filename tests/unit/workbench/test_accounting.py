@@ -31,7 +31,7 @@ def hour(tenant_id: str, number: int = NOW, stored: int = 5) -> LedgerHour:
 def status(tenant_id: str, stored: int = 5) -> TenantStatus:
     return TenantStatus(
         tenant_id=tenant_id, status="active", accepted=stored, stored=stored, duplicate=0, dead_lettered=0,
-        in_flight=0, pending=0, as_of=None, held=None, held_by=None,
+        in_flight=0, pending=0, discarded=0, as_of=None, held=None, held_by=None,
     )  # fmt: skip
 
 
