@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test chaos check format bench lock clean
+.PHONY: help setup demo up kafka test chaos check format bench conformance lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ format: $(READY) ## rewrite the code in its own style
 
 bench: $(READY) ## measure against the limits and print the tables of docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)
+
+conformance: $(READY) ## ask ours and the customary ways to publish what readers rely on, and print the table
+	@$(BIN)/python -m conformance $(ARGS)
 
 lock: $(READY) ## resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header \

@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from bench import consuming, fairness, landing, memory, promotion, publishing, reading, tables
+from bench import consuming, fairness, gating, landing, memory, promotion, publishing, readers, reading, tables
 from bench.peers import comparison
 from bench.stand import Stand, new_broker, new_stand
 from checks.gate import ExpectationsGate
@@ -35,7 +35,9 @@ class Measurement(StrEnum):
 
     LANDING = "landing"
     READING = "reading"
+    READERS = "readers"
     PROMOTION = "promotion"
+    GATING = "gating"
     CONSUMING = "consuming"
     PEERS = "peers"
     PUBLISHING = "publishing"
@@ -49,7 +51,9 @@ class Results(msgspec.Struct, kw_only=True):
     machine: str
     landing: landing.LandingBench | None = None
     reading: list[reading.Reading] | None = None
+    readers: readers.ReadersBench | None = None
     promotion: promotion.PromotionBench | None = None
+    gating: gating.GatingBench | None = None
     consuming: consuming.ConsumingBench | None = None
     peers: comparison.PeersBench | None = None
     publishing: publishing.PublishingBench | None = None
@@ -62,7 +66,7 @@ def main(
         list[Measurement] | None, typer.Argument(help="Some of the measurements; all by default.")
     ] = None,
     facts: Annotated[
-        list[int] | None, typer.Option(help="Facts of history to promote on, smallest first; repeat it.")
+        list[int] | None, typer.Option(help="Facts of history to promote and to judge on, smallest first; repeat it.")
     ] = None,
     stalled: Annotated[
         int, typer.Option(help="Seconds for which memory is watched while PostgreSQL is stopped.")
@@ -79,7 +83,9 @@ def main(
     measure: dict[Measurement, Callable[[], None]] = {
         Measurement.LANDING: lambda: _landing(results, folder),
         Measurement.READING: lambda: _reading(results, folder),
+        Measurement.READERS: lambda: _readers(results, folder),
         Measurement.PROMOTION: lambda: _promotion(results, folder, facts or promotion.SIZES),
+        Measurement.GATING: lambda: _gating(results, folder, facts or gating.SIZES),
         Measurement.CONSUMING: lambda: _consuming(results, folder),
         Measurement.PEERS: lambda: _peers(results, folder),
         Measurement.PUBLISHING: lambda: _publishing(results, folder),
@@ -105,11 +111,23 @@ def _reading(results: Results, folder: Path) -> None:
     tables.print_reading(results.reading)
 
 
+def _readers(results: Results, folder: Path) -> None:
+    with new_stand(folder) as stand:
+        results.readers = readers.measure(stand.database, DBT_DIR, tell=console.print)
+    tables.print_readers(results.readers)
+
+
 def _promotion(results: Results, folder: Path, sizes: list[int] | tuple[int, ...]) -> None:
     with new_stand(folder) as stand:
         gate = ExpectationsGate(stand.database.url(ServiceRole.PUBLISHER))
         results.promotion = promotion.measure(stand.database, gate, DBT_DIR, sizes=sizes, tell=console.print)
     tables.print_promotion(results.promotion)
+
+
+def _gating(results: Results, folder: Path, sizes: list[int] | tuple[int, ...]) -> None:
+    with new_stand(folder) as stand:
+        results.gating = gating.measure(stand.database, DBT_DIR, sizes=sizes, tell=console.print)
+    tables.print_gating(results.gating)
 
 
 def _consuming(results: Results, folder: Path) -> None:

@@ -9,11 +9,13 @@ import msgspec
 
 from bench.consuming import ConsumingBench
 from bench.fairness import FairnessBench
+from bench.gating import GatingBench
 from bench.landing import LandingBench
 from bench.memory import MemoryBench
 from bench.peers.comparison import PeersBench
 from bench.promotion import PromotionBench
 from bench.publishing import PublishingBench
+from bench.readers import ReadersBench
 from bench.reading import Reading
 from workbench.cli.output import console, print_rows
 
@@ -32,13 +34,45 @@ def print_reading(result: Sequence[Reading]) -> None:
     print_rows([msgspec.to_builtins(row) for row in result], title="Reading under row security")
 
 
+def print_readers(result: ReadersBench) -> None:
+    """One row per turn, then one per step of the promotions during which a read began; milliseconds."""
+    rows = [
+        {"turn": turn, **msgspec.to_builtins(latency), "p99 / idle": result.p99_of_idle[turn]}
+        for turn, latency in result.turns.items()
+    ]
+    title = f"Reading during {result.promotions} promotions in a row, on {result.facts:,} facts"
+    print_rows(rows, title=title)
+    steps = [{"while": step, **msgspec.to_builtins(latency)} for step, latency in result.steps.items()]
+    print_rows(steps, title="By what the promotion was at")
+
+
 def print_promotion(result: PromotionBench) -> None:
     """One row per size of history; times in seconds."""
     rows = [
-        {"facts": time.facts, "events": time.events, "tenants": time.tenants, "seconds": time.seconds, **time.steps}
+        {
+            "facts": time.facts,
+            "events": time.events,
+            "tenants": time.tenants,
+            "seconds": time.seconds,
+            **time.steps,
+            "undo": time.undo_seconds,
+            "a single visit": time.least_seconds,
+        }
         for time in result.sizes
     ]
     print_rows(rows, title=f"Promotion, growth {result.growth}")
+
+
+def print_gating(result: GatingBench) -> None:
+    """One row per contender, then one per size of history; times in seconds."""
+    rows = [
+        {"who": who, "seconds": judged.seconds, "scans of candidate tables": judged.scans}
+        for who, judged in (("ours", result.ours), ("native", result.native))
+    ]
+    print_rows(rows, title=f"{result.rules} rules on {result.events:,} events of {result.tenants:,} tenants")
+    console.print(f"Ours is {result.faster} times as fast, with {result.fewer_scans} times fewer scans.")
+    sizes = [{"facts": time.facts, "seconds": time.ours.seconds} for time in result.sizes]
+    print_rows(sizes, title=f"The gate, growth {result.growth}")
 
 
 def print_consuming(result: ConsumingBench) -> None:

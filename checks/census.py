@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import psycopg
-
+from checks.judgement import Session
 from pipeline.core.errors import PromotionError
+
+FACTS = "fct_usage_events"
 
 TABLES = """
 select
@@ -26,11 +27,14 @@ cross join lateral (select to_regclass(format('candidate.%%I', name)) as oid) as
 """
 
 COUNT = """
-select opened.tenant_id, opened.raw_rows, count(fact.tenant_id)
+select opened.tenant_id, opened.raw_rows, coalesce(fact.fact_rows, 0)
 from control.promotion_tenants as opened
-left join candidate.fct_usage_events as fact on fact.tenant_id = opened.tenant_id
+left join (
+    select tenant_id, count(*) as fact_rows
+    from candidate.fct_usage_events
+    group by tenant_id
+) as fact on fact.tenant_id = opened.tenant_id
 where opened.promotion_id = %s
-group by opened.tenant_id, opened.raw_rows
 """
 
 
@@ -46,14 +50,14 @@ class Blind(PromotionError):
     """The gate cannot see the candidate whole."""
 
 
-def require_whole(connection: psycopg.Connection, tables: Sequence[str]) -> None:
+def require_whole(session: Session, tables: Sequence[str]) -> None:
     """Raise Blind, naming the first candidate table that is missing or cannot be seen whole."""
-    for name, obstacle in connection.execute(TABLES, (list(tables),)):
+    for name, obstacle in session.answers(TABLES, (list(tables),)):
         if obstacle is not None:
             raise Blind(f"candidate.{name} {obstacle}")
 
 
-def take_census(connection: psycopg.Connection, promotion_id: int) -> Mapping[str, Seen]:
+def take_census(session: Session, promotion_id: int) -> Mapping[str, Seen]:
     """Count, in one query, what there is of each tenant of the promotion."""
-    rows = connection.execute(COUNT, (promotion_id,))
+    rows = session.answers(COUNT, (promotion_id,))
     return {tenant: Seen(raw_rows=raw_rows, fact_rows=fact_rows) for tenant, raw_rows, fact_rows in rows}

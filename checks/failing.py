@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
 SAMPLES = 20
 
-# Only the first column is renamed: others may repeat it. A row becomes JSON only if it is shown.
+# Of a query whose first column is the tenant. Only that one is renamed: others may repeat it. A row
+# becomes JSON only if it is shown.
 BY_TENANT = """
 with
 
@@ -47,8 +46,6 @@ class FailingRows:
     samples: tuple[dict[str, Any], ...]
 
 
-def failing_rows(connection: psycopg.Connection, query: str) -> Mapping[str | None, FailingRows]:
-    """Run a query of failing rows, whose first column is the tenant; None is for rows without one."""
-    statement = BY_TENANT.format(query=query, samples=SAMPLES)
-    rows = connection.execute(statement.encode()).fetchall()
+def by_tenant(rows: Iterable[tuple[Any, ...]]) -> Mapping[str | None, FailingRows]:
+    """What BY_TENANT answered for a query of failing rows; None is for rows without a tenant."""
     return {tenant: FailingRows(count=count, samples=tuple(samples)) for tenant, count, samples in rows}

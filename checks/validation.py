@@ -32,7 +32,7 @@ class Outcome:
 
 def new_context() -> Any:
     """An ephemeral, quiet context. Importing Great Expectations takes seconds, once in a process."""
-    gx = _import_quietly()
+    gx = import_quietly()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context
@@ -116,7 +116,7 @@ def _keep_to_deadline(engine: Any, judgement: Judgement) -> None:
         judgement.seconds_left()
 
 
-def _import_quietly() -> Any:
+def import_quietly() -> Any:
     """The package, kept from what it does to a process: hundreds of log lines, and every warning made one."""
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.census import Seen
@@ -39,14 +39,10 @@ def decide(
     """A verdict for each of `tenants` (to its raw rows), with the findings behind it.
 
     One error makes every tenant errored. So do failing rows of a stop rule that belong to none of the
-    tenants: whatever that candidate is, it is not this promotion's.
+    tenants: whatever that candidate is, it is not this promotion's. What a rule is for a tenant, its
+    severities say; where it is off there is no finding.
     """
-    failed = [
-        _failed(tenant, failure, rows)
-        for failure in failures
-        for tenant, rows in failure.rows.items()
-        if tenant is not None and tenant in tenants
-    ]
+    failed = list(_findings(tenants, failures))
     if errors := [*errors, *_strays(tenants, failures)]:
         errored = [_errored(tenant, errors) for tenant in tenants]
         return Report(verdicts=dict.fromkeys(tenants, VerdictState.ERRORED), findings=_one_per_rule(failed, errored))
@@ -64,22 +60,34 @@ def _state(raw_rows: int, seen: Seen | None, failed: bool) -> VerdictState:
     return VerdictState.FAILED if failed else VerdictState.PASSED
 
 
+def _findings(tenants: Mapping[str, int], failures: Iterable[Failure]) -> Iterator[Finding]:
+    for failure in failures:
+        for tenant, rows in failure.rows.items():
+            severity = failure.rule.severity_for(tenant)
+            if tenant is not None and severity and (tenant in tenants or failure.rule.tells_of_others):
+                yield _failed(tenant, failure, rows, severity)
+
+
 def _strays(tenants: Mapping[str, int], failures: Iterable[Failure]) -> Iterable[Error]:
     for failure in failures:
-        strays = {tenant: rows for tenant, rows in failure.rows.items() if tenant is None or tenant not in tenants}
-        if strays and failure.rule.severity == "stop":
+        strays = {
+            tenant: rows
+            for tenant, rows in failure.rows.items()
+            if (tenant is None or tenant not in tenants) and failure.rule.severity_for(tenant) == "stop"
+        }
+        if strays:
             owners = ", ".join(sorted("no tenant" if tenant is None else tenant for tenant in strays)[:3])
             count = sum(rows.count for rows in strays.values())
             reason = f"{_rows(count)} of {owners}, which this promotion does not take up"
             yield Error(boundary=failure.boundary, rule=failure.rule.name, reason=reason)
 
 
-def _failed(tenant: str, failure: Failure, rows: FailingRows) -> Finding:
+def _failed(tenant: str, failure: Failure, rows: FailingRows, severity: Severity) -> Finding:
     return Finding(
         tenant_id=tenant,
         boundary=failure.boundary,
         rule=failure.rule.name,
-        severity=failure.rule.severity,
+        severity=severity,
         outcome="failed",
         failing_rows=rows.count,
         detail=f"{_rows(rows.count)}. {failure.rule.why}",

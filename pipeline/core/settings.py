@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_UNDO_DAYS: for how long a promotion can be rolled back."""
     history_days: Positive = 90
     """WORKBENCH_HISTORY_DAYS: for how long a promotion's checks and changes are kept; not shorter than the above."""
+    thresholds_file: Path | None = None
+    """WORKBENCH_THRESHOLDS_FILE: YAML that tunes the quality rules, for all or single tenants. Unset: as declared."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
     consume_metrics_host: str = "127.0.0.1"

@@ -28,6 +28,7 @@ from workbench.cli import (
     notifications,
     promote,
     promotions,
+    quality,
     replay,
     schedule,
     serve,
@@ -35,12 +36,14 @@ from workbench.cli import (
     stack,
     status,
     tenants,
+    thresholds,
 )
 from workbench.cli.output import print_error, say
 
 FAILED = 1
 ORDER = (
     *("up", "demo", "import", "promote", "status", "holds", "promotions", "rollback"),
+    *("quality", "thresholds"),
     *("ledger", "tenants", "keys", "sql"),
     *("deadletters", "replay", "notifications", "db", "doctor", "serve", "consume", "schedule"),
 )
@@ -102,9 +105,11 @@ def workbench(
     """
 
 
-INTAKE = (stack, demo, importing, promote, status, holds, promotions, ledger, tenants, keys, sql)
+INTAKE = (stack, demo, importing, promote, status, holds, promotions)
+JUDGEMENT = (quality, thresholds)
+DATA = (ledger, tenants, keys, sql)
 UPKEEP = (dead_letters, replay, notifications, db, doctor, serve, consume, schedule)
-for command in (*INTAKE, *UPKEEP):
+for command in (*INTAKE, *JUDGEMENT, *DATA, *UPKEEP):
     command.register(app)
 
 

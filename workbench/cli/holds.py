@@ -14,7 +14,7 @@ from workbench.cli.actor import actor
 from workbench.cli.context import open_database, read_settings
 from workbench.cli.notifications import delivering_afterwards
 from workbench.cli.output import JsonFlag, count, errors, note, print_json, print_rows, say, text
-from workbench.cli.promote import PARSED, TENANTS_HELD, build_promoter, print_promotion
+from workbench.cli.promote import PARSED, TENANTS_HELD, build_promoter, build_undoer, print_promotion
 
 if TYPE_CHECKING:
     from pipeline.promote.promotion import Promotion
@@ -148,10 +148,8 @@ def discard(
     what = f"{count(len(ids), 'event')}" if ids is not None else "everything"
     if not yes:
         typer.confirm(f"Discard {what} that {tenant} is held for, for good?", abort=True, err=True)
-    settings = read_settings()
-    with open_database(settings) as database:
-        promoter = build_promoter(database, settings)
-        discarded = promoter.discard(tenant, actor=actor(), reason=reason, events=ids, progress=note)
+    with open_database(read_settings()) as database:
+        discarded = build_undoer(database).discard(tenant, actor=actor(), reason=reason, events=ids, progress=note)
     if as_json:
         print_json(discarded)
         return

@@ -25,6 +25,9 @@ from pipeline.core.errors import WorkbenchError
 WIDTH_OF_FILES = 160
 """Columns where there is no terminal to ask: a table in a log is not folded to 80."""
 
+MOST_COLOURED = 100_000
+"""Characters of JSON that are coloured, for a terminal: of many megabytes it would take minutes."""
+
 HIGH_CONTROL_CHARACTERS = re.compile(r"[\x7f-\x9f]")
 """Those that JSON leaves as they are."""
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -46,7 +49,10 @@ def print_json(document: object) -> None:
     """One JSON document on standard output, numbers as they are."""
     written = msgspec.json.format(msgspec.json.encode(document, enc_hook=str)).decode()
     harmless = HIGH_CONTROL_CHARACTERS.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
-    console.print(JSONHighlighter()(harmless), soft_wrap=True)
+    if console.is_terminal and len(harmless) <= MOST_COLOURED:
+        console.print(JSONHighlighter()(harmless), soft_wrap=True)
+    else:
+        console.file.write(f"{harmless}\n")
 
 
 def print_rows(rows: Sequence[Row], *, title: str = "", empty: str = "Nothing to show.") -> None:

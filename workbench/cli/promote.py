@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ from workbench.cli.output import JsonFlag, Row, count, errors, note, print_json,
 if TYPE_CHECKING:
     from pipeline.core.database import Database
     from pipeline.core.settings import Settings
+    from pipeline.core.verdicts import Report
     from pipeline.promote.promoter import Promoter
     from pipeline.promote.promotion import Hold, Promotion
 
@@ -43,15 +44,37 @@ def build_promoter(database: Database, settings: Settings, *, parsed_dir: Path |
     `parsed_dir` is where a process that promotes once leaves what dbt parsed to the next.
     """
     from checks.gate import ExpectationsGate
+    from checks.leaks import LeakProbe
+    from checks.suites import suites
+    from checks.thresholds import Thresholds, load
     from pipeline.core.database import ServiceRole
     from pipeline.promote.promoter import Promoter
     from pipeline.promote.retention import Keeper
 
     # dbt opens the root logger, to which Great Expectations would tell of its temporary folders.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    gate = ExpectationsGate(database.url(ServiceRole.PUBLISHER))
+    tuned = suites(load(settings.thresholds_file) if settings.thresholds_file else Thresholds())
+    gate = ExpectationsGate(database.url(ServiceRole.PUBLISHER), suites=tuned, probe=LeakProbe(database))
     keeper = Keeper(undo=timedelta(days=settings.undo_days), history=timedelta(days=settings.history_days))
     return Promoter(database=database, gate=gate, dbt_dir=DBT_DIR, clock=utc_now, parsed_dir=parsed_dir, keeper=keeper)
+
+
+class _PassesNobody:
+    """The gate of what judges nothing: undoing must not wait for a file of thresholds to be mended."""
+
+    fingerprint = ""
+
+    def judge(self, *, promotion_id: int, tenants: Mapping[str, int], models: Sequence[str]) -> Report:  # noqa: ARG002
+        from pipeline.core.verdicts import Report
+
+        return Report(verdicts={})
+
+
+def build_undoer(database: Database) -> Promoter:
+    """What discards and rolls back; it cannot promote."""
+    from pipeline.promote.promoter import Promoter
+
+    return Promoter(database=database, gate=_PassesNobody(), dbt_dir=DBT_DIR, clock=utc_now)
 
 
 def run(

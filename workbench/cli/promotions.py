@@ -10,7 +10,7 @@ import typer
 from workbench.cli.actor import actor
 from workbench.cli.context import DBT_DIR, open_database, read_settings
 from workbench.cli.output import JsonFlag, count, errors, note, print_json, print_rows, say, text
-from workbench.cli.promote import build_promoter
+from workbench.cli.promote import build_undoer
 
 if TYPE_CHECKING:
     from pipeline.promote.undo import Rollback
@@ -145,10 +145,8 @@ def rollback(
     if not yes:
         later = " and the later ones that build on it" if cascade else ""
         typer.confirm(f"Undo promotion {promotion}{later} for {who}?", abort=True, err=True)
-    settings = read_settings()
-    with open_database(settings) as database, errors.status("Undoing"):
-        promoter = build_promoter(database, settings)
-        done = promoter.rollback(
+    with open_database(read_settings()) as database, errors.status("Undoing"):
+        done = build_undoer(database).rollback(
             promotion, actor=actor(), reason=reason, tenants=tenant or None, cascade=cascade, progress=note
         )
     if as_json:

@@ -40,9 +40,11 @@ cross join (
 ) as e (event_type, at, user_id, session_id, landed_xid)
 """
 
+# An hour after the newest of them: what a promotion takes up is fresh.
+AS_OF = "2026-03-03 09:00Z"
 PROMOTION = """
 insert into control.promotions (bound_xid, as_of, models_fingerprint)
-values (%s::text::xid8, now(), 'models') returning promotion_id
+values (%s::text::xid8, %s::timestamptz, 'models') returning promotion_id
 """
 PUBLISH = "insert into marts.{table} select * from candidate.{table}"
 WINDOWS = """
@@ -67,17 +69,17 @@ class World:
         """The same seven events for each tenant, five of them in the window to be judged."""
         self.admin.execute(EVENTS, (list(tenants),))
 
-    def build(self, *, refreshed: Iterable[str] = ()) -> None:
+    def build(self, *, refreshed: Iterable[str] = (), as_of: str = AS_OF) -> None:
         """Publish what landed first, then build the candidate of promotion 2, for some as a full refresh."""
-        self._promote(bound=100, start=0, refreshed=())
+        self._promote(bound=100, start=0, refreshed=(), as_of=as_of)
         for table in TABLES:
             self.admin.execute(PUBLISH.format(table=table).encode())
         self.admin.execute("update control.promotions set state = 'published'")
-        self._promote(bound=200, start=100, refreshed=refreshed)
+        self._promote(bound=200, start=100, refreshed=refreshed, as_of=as_of)
         self.admin.execute("update control.promotions set state = 'built' where promotion_id = 2")
 
-    def _promote(self, *, bound: int, start: int, refreshed: Iterable[str]) -> None:
-        row = self.admin.execute(PROMOTION, (bound,)).fetchone()
+    def _promote(self, *, bound: int, start: int, refreshed: Iterable[str], as_of: str) -> None:
+        row = self.admin.execute(PROMOTION, (bound, as_of)).fetchone()
         assert row is not None
         values = {"promotion": row[0], "from": start, "bound": bound, "refreshed": list(refreshed)}
         self.admin.execute(WINDOWS, values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.suites import SUITES
+from checks.suites import SUITES, drift, freshness, raw_to_facts, volume
 
 # Sent wrong, and built faithfully from that: nothing but the rule itself may notice.
 SENT: dict[str, str] = {
@@ -12,6 +12,9 @@ SENT: dict[str, str] = {
     "clock_was_set": """
         update raw.usage_events
         set occurred_at = '1970-01-01 00:10Z', received_at = '1970-01-01 00:10Z', session_id = null
+        where tenant_id = %(tenant)s and user_id = 'u3'""",
+    "event_is_not_late": """
+        update raw.usage_events set received_at = occurred_at + interval '30 days 1 second'
         where tenant_id = %(tenant)s and user_id = 'u3'""",
     "event_type_is_a_name": """
         update raw.usage_events set event_type = 'Page View' where tenant_id = %(tenant)s and user_id = 'u3'""",
@@ -23,6 +26,12 @@ SENT: dict[str, str] = {
         update raw.usage_events
         set occurred_at = '2026-03-11 00:00Z', received_at = '2026-03-11 00:00Z', session_id = 's2'
         where tenant_id = %(tenant)s and user_id is null""",
+}
+
+# What needs a register of tenants or a past: test_own_past.py.
+ELSEWHERE = {
+    tunable.rule
+    for tunable in (*drift.TUNABLE, *volume.TUNABLE, *freshness.TUNABLE, raw_to_facts.UNPLANNED, raw_to_facts.EARLY)
 }
 
 # Built wrong.

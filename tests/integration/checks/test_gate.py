@@ -14,7 +14,7 @@ from checks.suites import SUITES
 from pipeline.core.database import ServiceRole
 from pipeline.core.verdicts import Report, VerdictState
 from tests.integration.checks.conftest import TABLES, World
-from tests.integration.checks.plants import CHANGE, COLUMNS, LOSE, OPTIONAL, SENT, built
+from tests.integration.checks.plants import CHANGE, COLUMNS, ELSEWHERE, LOSE, OPTIONAL, SENT, built
 
 WARNINGS = {rule.name for suite in SUITES for rule in suite.rules if rule.severity == "warn"}
 MART_OF_NOBODY = """
@@ -34,7 +34,7 @@ def test_every_rule_catches_its_bad_row_and_spares_the_neighbours(
 ) -> None:
     wrong = SENT | built()
     rules = {rule.name for suite in SUITES for rule in suite.rules}
-    assert rules - wrong.keys() == {f"{table}_is_complete" for table in TABLES}
+    assert rules - wrong.keys() - ELSEWHERE == {f"{table}_is_complete" for table in TABLES}
 
     world.land([*wrong, *NEIGHBOURS])
     for tenant, statement in SENT.items():
@@ -51,12 +51,12 @@ def test_every_rule_catches_its_bad_row_and_spares_the_neighbours(
     assert {tenant: rules_of(report, tenant) for tenant in SENT} == {tenant: {tenant} for tenant in SENT}
     assert {rule for rule in wrong if rule not in rules_of(report, rule)} == set()
     passed = {tenant for tenant, state in report.verdicts.items() if state is VerdictState.PASSED}
-    assert passed == {*NEIGHBOURS, *WARNINGS}
+    assert passed == {*NEIGHBOURS, *WARNINGS - ELSEWHERE}
     assert set(report.verdicts.values()) == {VerdictState.PASSED, VerdictState.FAILED}
 
     clock = next(finding for finding in report.findings if finding.tenant_id == "clock_is_not_ahead")
     assert (clock.boundary, clock.severity, clock.outcome, clock.failing_rows) == ("raw_to_facts", "stop", "failed", 1)
-    assert clock.detail.startswith("1 failing row. The sender's clock is more than an hour ahead")
+    assert clock.detail.startswith("1 failing row. The sender's clock is further ahead than is tolerated")
     assert [(*sample, sample["lag_seconds"]) for sample in clock.samples] == [("event_id", "lag_seconds", -3601.0)]
     assert capfd.readouterr() == ("", "")
 
@@ -176,7 +176,7 @@ def test_empty_and_unseen_are_told_apart_from_failed(world: World) -> None:
         ("revoke select on candidate.dim_users from workbench_publisher", "candidate.dim_users may not be read"),
         ("update candidate.fct_usage_events set tenant_id = null where user_id = 'u3'", "of no tenant"),
         ("update candidate.feature_adoption set tenant_id = 'stranger'", "of stranger"),
-        ("alter table candidate.dim_users alter events type text using 'many'", "column of type TEXT"),
+        ("alter table candidate.dim_users alter events type text using 'many'", "operator does not exist: text"),
         (MART_OF_NOBODY, "of no tenant"),
         ("drop table if exists candidate.another_mart", "candidate.another_mart is missing"),
     ],

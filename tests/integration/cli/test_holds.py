@@ -82,7 +82,7 @@ def test_bad_events_are_discarded_and_the_rest_goes_through(
     [tenant] = workbench.json("status")["tenants"]
     assert (tenant["stored"], tenant["pending"], tenant["discarded"]) == (5, 0, 2)
     file.write_text("no id\n")
-    assert workbench.run(*words, "--yes", exits=2)
+    assert "no event id" in workbench.run(*words, "--yes", exits=2).stderr
 
 
 def test_a_promotion_is_looked_at_and_taken_back(held: CommandLine, database: Database) -> None:

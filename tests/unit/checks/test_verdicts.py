@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from checks.census import Seen
 from checks.failing import FailingRows
-from checks.rules import Rule, Severity
+from checks.rules import Rule, Severities, Severity
 from checks.verdicts import Error, Failure, decide
 from pipeline.core.verdicts import Finding, Report, VerdictState
 
@@ -21,6 +22,13 @@ def failure(*tenants: str | None, rule: str = "no_holes", severity: Severity = "
     broken = Rule(name=rule, severity=severity, why="Holes hurt.", expectation=lambda gx: gx)
     rows = FailingRows(count=count, samples=({"event_id": "e1"},))
     return Failure(boundary="raw_to_facts", rule=broken, rows=dict.fromkeys(tenants, rows))
+
+
+def tuned(*tenants: str | None, severities: Severities, tells_of_others: bool = False) -> Failure:
+    """The same with a rule that is not the same for all."""
+    plain = failure(*tenants)
+    rule = replace(plain.rule, severities=severities, tells_of_others=tells_of_others)
+    return replace(plain, rule=rule)
 
 
 def error(rule: str = "no_holes", **overrides: Any) -> Error:
@@ -95,3 +103,34 @@ def test_unseen_and_empty_come_before_failed(seen: Seen | None, state: VerdictSt
     report = verdict(seen=whole, failures=(failure("acme"),))
     assert report.verdicts == {"acme": state, "globex": VerdictState.PASSED}
     assert "acme" in {finding.tenant_id for finding in report.findings}
+
+
+def test_a_tuned_rule_stops_warns_or_is_off_tenant_by_tenant() -> None:
+    off_for_acme = tuned("acme", "globex", severities=Severities(otherwise="stop", tenants={"acme": "off"}))
+    assert verdict(failures=(off_for_acme,)).verdicts == {"acme": VerdictState.PASSED, "globex": VerdictState.FAILED}
+    assert [finding.tenant_id for finding in verdict(failures=(off_for_acme,)).findings] == ["globex"]
+    stops_acme = tuned("acme", "globex", severities=Severities(otherwise="warn", tenants={"acme": "stop"}))
+    report = verdict(failures=(stops_acme,))
+    assert report.verdicts == {"acme": VerdictState.FAILED, "globex": VerdictState.PASSED}
+    assert [(finding.tenant_id, finding.severity) for finding in report.findings] == [
+        ("acme", "stop"),
+        ("globex", "warn"),
+    ]
+
+
+def test_a_stray_row_counts_as_the_rule_does_for_its_tenant() -> None:
+    for_nobody_else = Severities(otherwise="warn", tenants={"acme": "stop"})
+    assert verdict(failures=(tuned("initech", None, severities=for_nobody_else),)) == verdict()
+    for_initech = Severities(otherwise="warn", tenants={"initech": "stop"})
+    report = verdict(failures=(tuned("initech", severities=for_initech),))
+    assert report.verdicts == dict.fromkeys(TENANTS, VerdictState.ERRORED)
+
+
+def test_a_rule_that_tells_of_others_finds_them_and_holds_nobody() -> None:
+    warn = Severities(otherwise="warn", tenants={"umbrella": "off"})
+    report = verdict(failures=(tuned("initech", "umbrella", "acme", None, severities=warn, tells_of_others=True),))
+    assert report.verdicts == dict.fromkeys(TENANTS, VerdictState.PASSED)
+    assert [(finding.tenant_id, finding.severity) for finding in report.findings] == [
+        ("initech", "warn"),
+        ("acme", "warn"),
+    ]

@@ -163,6 +163,8 @@ grant select, insert, update on control.holds to workbench_publisher;
 grant select, insert on control.promotion_checks, control.promotion_changes to workbench_publisher;
 grant select, insert, update on control.notifications to workbench_publisher;
 grant insert, select on control.audit_log to workbench_publisher;
+-- The leak probe logs in as tenants do.
+grant select (tenant_id, role_name) on control.tenant_logins to workbench_publisher;
 grant delete on control.promotion_checks, control.promotion_changes, control.check_results,
     control.promotion_tenants, control.promotions, control.notifications to workbench_publisher;
 grant select on control.holds, control.promotion_checks, control.promotion_changes, control.notifications

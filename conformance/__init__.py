@@ -1,0 +1,1 @@
+"""The conformance kit: what readers of published figures may rely on, asked of several ways to publish them."""
