@@ -66,6 +66,8 @@ def discard(
     data, or if an event is no part of what is held.
     """
     with connection.transaction():
+        if events is not None and not events:
+            raise HoldError("No event is named; nothing was discarded.", remedy="Name events, or discard all of it.")
         hold = holds.find(connection, tenant_id)
         _require_judged(hold)
         values = {

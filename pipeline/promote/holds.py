@@ -21,10 +21,11 @@ LONGEST_REASON = 2_000
 # Held again, it stays the hold that it was, about what was judged now.
 OPEN = """
 insert into control.holds (
-    tenant_id, cause, promotion_id, verdict, bound_xid, as_of, raw_rows, models_fingerprint, rules_fingerprint
+    tenant_id, cause, promotion_id, promotions, verdict, bound_xid, as_of, raw_rows, models_fingerprint,
+    rules_fingerprint
 )
 select
-    t.tenant_id, 'checks', p.promotion_id, t.verdict, p.bound_xid, p.as_of, t.raw_rows,
+    t.tenant_id, 'checks', p.promotion_id, array[p.promotion_id], t.verdict, p.bound_xid, p.as_of, t.raw_rows,
     p.models_fingerprint, coalesce(p.rules_fingerprint, '')
 from control.promotions as p
 inner join control.promotion_tenants as t using (promotion_id)
@@ -32,6 +33,7 @@ where p.promotion_id = %(promotion)s and t.verdict not in ('passed', 'released')
 on conflict (tenant_id) where state = 'open' do update set
     cause = excluded.cause,
     promotion_id = excluded.promotion_id,
+    promotions = excluded.promotions,
     verdict = excluded.verdict,
     bound_xid = excluded.bound_xid,
     as_of = excluded.as_of,
@@ -55,12 +57,16 @@ where
     and h.tenant_id = t.tenant_id and h.state = 'open'
 """
 
+# Undone after others were, it is one hold about all of them. What was only held before was never
+# published: it is judged once the steward has decided about what was.
 ROLL_BACK = """
-insert into control.holds (
-    tenant_id, cause, promotion_id, verdict, bound_xid, as_of, raw_rows, models_fingerprint, rules_fingerprint, reason
+insert into control.holds as h (
+    tenant_id, cause, promotion_id, promotions, verdict, bound_xid, as_of, raw_rows, models_fingerprint,
+    rules_fingerprint, reason
 )
 select
-    t.tenant_id, 'rollback', min(t.promotion_id), 'rolled_back', max(p.bound_xid), max(p.as_of), sum(t.raw_rows),
+    t.tenant_id, 'rollback', min(t.promotion_id), array_agg(t.promotion_id), 'rolled_back',
+    max(p.bound_xid), max(p.as_of), sum(t.raw_rows),
     max(p.models_fingerprint), '', %(reason)s
 from control.promotion_tenants as t
 inner join control.promotions as p using (promotion_id)
@@ -69,10 +75,14 @@ group by t.tenant_id
 on conflict (tenant_id) where state = 'open' do update set
     cause = excluded.cause,
     promotion_id = excluded.promotion_id,
+    promotions = excluded.promotions || case when h.cause = 'rollback' then h.promotions else '{}' end,
     verdict = excluded.verdict,
-    bound_xid = excluded.bound_xid,
-    as_of = excluded.as_of,
-    raw_rows = excluded.raw_rows,
+    bound_xid = case
+        when h.cause = 'rollback' then greatest(h.bound_xid, excluded.bound_xid)
+        else excluded.bound_xid
+    end,
+    as_of = case when h.cause = 'rollback' then greatest(h.as_of, excluded.as_of) else excluded.as_of end,
+    raw_rows = excluded.raw_rows + case when h.cause = 'rollback' then h.raw_rows else 0 end,
     models_fingerprint = excluded.models_fingerprint,
     rules_fingerprint = excluded.rules_fingerprint,
     reason = excluded.reason,
@@ -124,21 +134,20 @@ group by h.promotion_id
 
 FIND = """
 select
-    h.tenant_id, h.hold_id, h.cause, h.promotion_id, h.verdict, h.bound_xid::text::bigint as bound_xid, h.as_of,
-    h.raw_rows, h.opened_at
+    h.tenant_id, h.hold_id, h.cause, h.promotion_id, h.promotions, h.verdict,
+    h.bound_xid::text::bigint as bound_xid, h.as_of, h.raw_rows, h.opened_at
 from control.holds as h
 where h.tenant_id = %(tenant)s and h.state = 'open'
 for update
 """
 
-# What a steward has seen of it: of the promotion that held it, or of all that were undone.
+# What a steward has seen stop it: in the promotion that held it, or in those that were undone.
 PERMITTED = """
 select distinct c.boundary, c.rule
 from control.check_results as c
-inner join control.promotion_tenants as t using (tenant_id, promotion_id)
 where
-    c.tenant_id = %(tenant)s and c.promotion_id >= %(promotion)s and c.outcome = 'failed'
-    and (c.promotion_id = %(promotion)s or t.undone_at is not null)
+    c.tenant_id = %(tenant)s and c.promotion_id = any(%(promotions)s)
+    and c.outcome = 'failed' and c.severity = 'stop'
 """
 
 DISCARD = """
@@ -156,6 +165,7 @@ class OpenHold(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     """checks, or rollback."""
     promotion_id: int
+    promotions: list[int]
     verdict: str
     bound_xid: int
     as_of: datetime
@@ -200,7 +210,7 @@ def release_of(connection: psycopg.Connection, hold: OpenHold) -> Release:
             f"{hold.tenant_id} is held as {hold.verdict}: the checks know nothing of its data that could be released.",
             remedy=f"`workbench holds rerun {hold.tenant_id}` judges it again.",
         )
-    rules = connection.execute(PERMITTED, {"tenant": hold.tenant_id, "promotion": hold.promotion_id}).fetchall()
+    rules = connection.execute(PERMITTED, {"tenant": hold.tenant_id, "promotions": hold.promotions}).fetchall()
     return Release(
         tenant_id=hold.tenant_id,
         hold_id=hold.hold_id,

@@ -109,7 +109,7 @@ where p.promotion_id = %(promotion)s and t.verdict in ('passed', 'released')
 on conflict (tenant_id) do update set
     promoted_xid = excluded.promoted_xid,
     promotion_id = excluded.promotion_id,
-    as_of = excluded.as_of,
+    as_of = greatest(promotion_progress.as_of, excluded.as_of),
     models_fingerprint = excluded.models_fingerprint,
     held_since = null
 """

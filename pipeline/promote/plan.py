@@ -35,6 +35,8 @@ class Progress:
     held_bound_xid: int | None = None
     held_models_fingerprint: str | None = None
     held_rules_fingerprint: str | None = None
+    held_for_everything: bool = False
+    """What is held, or was undone, is a full refresh: whatever ends the hold is one too."""
 
     @property
     def is_rolled_back(self) -> bool:
@@ -74,15 +76,17 @@ def waits(tenant: Progress, request: Request, basis: Basis) -> bool:
 def choose_starts(tenants: Iterable[Progress], *, models_fingerprint: str, full_refresh: bool) -> list[Start]:
     """The tenants that may have something to promote, in the order given.
 
-    A tenant begins anew if that is asked for, or if its published rows are not of these models: the
-    case of a tenant never promoted, and of one that was held when the models changed. Otherwise it
+    A tenant begins anew if that is asked for, if its published rows are not of these models (the case
+    of a tenant never promoted, and of one that was held when the models changed), or if it is held for
+    beginning anew: nothing else may be pending. Otherwise it
     goes on where it was promoted to, if anything was landed since.
     """
     starts = []
     for tenant in tenants:
-        if full_refresh or tenant.promoted_xid is None or tenant.models_fingerprint != models_fingerprint:
+        is_of_these_models = tenant.promoted_xid is not None and tenant.models_fingerprint == models_fingerprint
+        if full_refresh or tenant.held_for_everything or not is_of_these_models:
             starts.append(Start(tenant_id=tenant.tenant_id, from_xid=0, full_refresh=True))
-        elif tenant.landed_xid >= tenant.promoted_xid:
+        elif tenant.promoted_xid is not None and tenant.landed_xid >= tenant.promoted_xid:
             starts.append(Start(tenant_id=tenant.tenant_id, from_xid=tenant.promoted_xid, full_refresh=False))
     return starts
 
@@ -97,7 +101,11 @@ select
     h.verdict as held_for,
     h.bound_xid::text::bigint as held_bound_xid,
     h.models_fingerprint as held_models_fingerprint,
-    h.rules_fingerprint as held_rules_fingerprint
+    h.rules_fingerprint as held_rules_fingerprint,
+    exists (
+        select from control.promotion_tenants as t
+        where t.tenant_id = h.tenant_id and t.promotion_id = any(h.promotions) and t.full_refresh
+    ) as held_for_everything
 from control.landing_progress as l
 left join control.promotion_progress as p using (tenant_id)
 left join control.holds as h on h.tenant_id = l.tenant_id and h.state = 'open'

@@ -36,7 +36,7 @@ where
     p.finished_at < clock_timestamp() - %(age)s
     and p.journal_pruned_at is not null
     and not exists (select from control.promotion_progress as g where g.promotion_id = p.promotion_id)
-    and not exists (select from control.holds as h where h.promotion_id = p.promotion_id)
+    and not exists (select from control.holds as h where h.state = 'open' and p.promotion_id = any(h.promotions))
 order by p.promotion_id
 limit %(most)s
 """

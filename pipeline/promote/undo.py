@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from pipeline.core import audit
+from pipeline.core import audit, fingerprint
 from pipeline.core.errors import RollbackError
 from pipeline.promote import holds
 from pipeline.promote.marts import Mart
@@ -111,10 +111,12 @@ def roll_back(
     """Undo a promotion for some tenants or all, in one transaction of the connection that holds the lock.
 
     Afterwards these tenants are held until a steward decides, or the next promotion would publish the
-    same again. Raises RollbackError, with what stands in the way, and changes nothing then.
+    same again. Raises RollbackError, with what stands in the way, or FingerprintMismatch, and changes
+    nothing then.
     """
 
     def work() -> Rollback:
+        fingerprint.verify(connection)
         connection.execute(PROBE_ONLY)
         chain = _chain(connection, promotion_id, tenants, cascade=cascade)
         restored, removed = ({mart.name: 0 for mart in marts} for _ in range(2))

@@ -101,7 +101,9 @@ def _tenant(tenant: Tenant) -> dict[str, object]:
 def _now(tenant: Tenant) -> str:
     if tenant.open_hold is not None:
         return f"held since {text(tenant.open_hold.opened_at)}"
-    return "rolled back" if tenant.undone_at else "promoted" if tenant.promoted else "not held any more"
+    if tenant.undone_at is not None:
+        return "rolled back"
+    return "promoted" if tenant.promoted else "not held any more" if tenant.held else "not published"
 
 
 def _print_findings(tenant: Tenant) -> None:

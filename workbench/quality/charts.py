@@ -10,6 +10,8 @@ from workbench.quality.report import Point
 
 HEIGHT = 44.0
 STEP = 8.0
+PLACES = 15
+"""A shorter trend leaves room at its left, so that one promotion is a bar and not a block."""
 BAR = 6.0
 LOW = 14.0
 LEAST = 2.0
@@ -95,7 +97,7 @@ def verdicts(trend: Sequence[Point]) -> Chart:
         bars=bars,
         width=_width(trend),
         last=_verdict(trend[-1]),
-        legend="high: promoted; low: held or rolled back",
+        legend="high: promoted; low: not, or rolled back",
         told=f"Verdict: {_verdict(trend[-1])} in the last of {len(bars)}; {promoted} promoted, the others not",
     )
 
@@ -106,7 +108,7 @@ def _verdict(point: Point) -> str:
 
 def _bar(place: int, point: Point, height: float, value: str, *, of: int, tone: str = "") -> Bar:
     return Bar(
-        x=place * STEP,
+        x=(place + max(0, PLACES - of)) * STEP,
         y=round(HEIGHT - height, 2),
         height=round(height, 2),
         is_last=place == of - 1,
@@ -116,4 +118,4 @@ def _bar(place: int, point: Point, height: float, value: str, *, of: int, tone: 
 
 
 def _width(trend: Sequence[Point]) -> float:
-    return STEP * len(trend) - (STEP - BAR)
+    return STEP * max(PLACES, len(trend)) - (STEP - BAR)

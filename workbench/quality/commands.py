@@ -22,7 +22,7 @@ def next_commands(promotion: Promotion, tenants: Sequence[Tenant], tenant_id: st
     found.append(
         Command(
             line=f"workbench promotions diff {promotion.promotion_id}{part}",
-            does="shows what it changed in the marts",
+            does="shows what it changed in the marts, or would change of who is held",
         )
     )
     undone = [tenant for tenant in tenants if tenant.promoted and tenant.undone_at is None]

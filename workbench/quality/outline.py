@@ -73,6 +73,7 @@ class Boundary(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     checks: Sequence[Check]
+    """Those that did not pass first."""
     failing: int
     """Of its rules, those that did not pass."""
     stopping: int
@@ -110,6 +111,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kinds(self) -> str:
         """What these tenants are called together."""
+        if not self.report.promotion.is_out:
+            return "Not promoted"
         shown = [*(card.tenant for card in self.cards), *self.listed]
         return "Held" if all(tenant.held for tenant in shown) else "Held, released or rolled back"
 
@@ -202,7 +205,7 @@ def _warning(found: list[tuple[str, Finding]], room: Room) -> Warned:
 def _boundaries(checks: Sequence[Check]) -> list[Boundary]:
     boundaries = []
     for name, group in groupby(checks, key=lambda check: check.boundary):
-        inside = list(group)
+        inside = sorted(group, key=lambda check: (check.outcome == "passed", check.severity, check.rule))
         wrong = [check for check in inside if check.outcome != "passed"]
         stopping = [check for check in wrong if check.severity == "stop" or check.outcome == "errored"]
         boundaries.append(Boundary(name=name, checks=inside, failing=len(wrong), stopping=len(stopping)))

@@ -41,6 +41,10 @@ def headline(page: Outline) -> str:
     if page.report.tenant_id is not None:
         return f"Promotion {promotion.promotion_id}: {page.report.tenant_id} {_fate(page.report.tenants[0])}"
     held = shown.count(promotion.held, "tenant")
+    if promotion.state == "failed":
+        return f"Promotion {promotion.promotion_id} failed: nothing was published"
+    if not promotion.is_out:
+        return f"Promotion {promotion.promotion_id} is {promotion.state}: nothing is published yet"
     if promotion.state == "rolled_back":
         return f"Promotion {promotion.promotion_id} was rolled back"
     if promotion.unjudged and not promotion.promoted:

@@ -76,7 +76,7 @@ def _choose(connection: psycopg.Connection, promotion_id: int | None, tenant_id:
     promotion = cursor.execute(statements.PROMOTION, {"promotion": promotion_id}).fetchone()
     if promotion is None:
         raise _unknown(connection, promotion_id)
-    if asked is not None and not promotion.promoted + promotion.held:
+    if asked is not None and not promotion.judged:
         raise _judged_nothing(connection, promotion)
     if asked is not None and tenant_id is not None:
         _require_part(connection, asked, tenant_id)

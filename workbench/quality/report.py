@@ -29,6 +29,8 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     models_fingerprint: str
     rules_fingerprint: str | None
     tenants: int
+    judged: int
+    """Those with a verdict."""
     promoted: int
     failed: int
     unjudged: int
@@ -40,8 +42,13 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held(self) -> int:
-        """Tenants that were judged and not promoted."""
+        """Tenants that were not let through."""
         return self.failed + self.unjudged
+
+    @property
+    def is_out(self) -> bool:
+        """Whether what passed was published."""
+        return self.state in ("published", "rolled_back")
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +144,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def held(self) -> bool:
         """Whether the promotion judged it and did not let it through."""
-        return self.verdict is not None and not self.promoted
+        return self.verdict not in (None, "passed", "released")
 
     @property
     def open_hold(self) -> Hold | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LATEST = """
 select max(promotion_id) from control.promotion_tenants
-where (%(tenant)s::text is null or tenant_id = %(tenant)s)
+where verdict is not null and (%(tenant)s::text is null or tenant_id = %(tenant)s)
 """
 RANGE = "select min(promotion_id), max(promotion_id) from control.promotions"
 KNOWN_TENANT = """
@@ -29,13 +29,14 @@ select
     p.promotion_id, p.state, p.as_of, p.bound_xid::text as bound_xid, p.started_at, p.finished_at,
     extract(epoch from p.finished_at - p.started_at)::double precision as seconds,
     p.asked_by, p.full_refresh, p.requested_tenants, p.releases_hold, p.models_fingerprint, p.rules_fingerprint,
-    t.tenants, t.promoted, t.failed, t.unjudged, t.undone, t.events,
+    t.tenants, t.judged, t.promoted, t.failed, t.unjudged, t.undone, t.events,
     p.state = 'published' and p.journal_pruned_at is null and t.promoted > t.undone as undoable,
     p.error
 from control.promotions as p
 cross join lateral (
     select
         count(*) as tenants,
+        count(verdict) as judged,
         count(*) filter (where promoted) as promoted,
         count(*) filter (where verdict = 'failed') as failed,
         count(*) filter (where verdict in ('errored', 'empty', 'unseen')) as unjudged,

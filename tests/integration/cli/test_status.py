@@ -35,8 +35,9 @@ values
 insert into control.promotion_progress (tenant_id, promoted_xid, promotion_id, as_of, models_fingerprint) values
     ('acme', '200', 1, '2026-03-02 10:30Z', 'f'), ('hooli', '400', 2, '2026-03-02 11:30Z', 'f');
 insert into control.holds
-    (tenant_id, cause, promotion_id, verdict, bound_xid, as_of, raw_rows, models_fingerprint, rules_fingerprint)
-values ('globex', 'checks', 2, 'failed', '400', '2026-03-02 11:30Z', 2, 'f', 'r');
+    (tenant_id, cause, promotion_id, promotions, verdict, bound_xid, as_of, raw_rows, models_fingerprint,
+    rules_fingerprint)
+values ('globex', 'checks', 2, '{2}', 'failed', '400', '2026-03-02 11:30Z', 2, 'f', 'r');
 insert into raw.discarded_events (tenant_id, event_id, hold_id)
 select tenant_id, event_id, 7 from raw.usage_events where landed_xid = '350';
 insert into control.check_results

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
-from psycopg import sql
 
-from pipeline.core import deployment
-from pipeline.core.database import Database, connect, with_database
-from tests.conftest import drop_database
-from tests.integration.promote.world import World, copy_models
+from pipeline.core.database import Database
+from tests.integration.promote.estate import Compiled, Estate, compile_models, deployed
+from tests.integration.promote.world import ScriptedGate, World, copy_models
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Known where pytest is pointed at this folder; elsewhere the short form runs, with another seed each time."""
+    parser.addoption("--walk-steps", type=int, default=None, help="How many steps each random walk takes.")
+    parser.addoption("--walk-seed", type=int, default=None, help="Repeats a random walk.")
 
 
 @pytest.fixture(scope="package")
 def shared_world(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A deployed database with a promoter of three of its marts."""
-    name = f"workbench_{secrets.token_hex(6)}"
-    with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
-        connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-    database = Database(admin_url=with_database(cluster, name))
-    with database.connect_admin() as connection:
-        connection.execute(deployment.database_grants())
-    yield World(database=database, dbt_dir=copy_models(tmp_path_factory.mktemp("models")))
-    drop_database(cluster, name)
+    with deployed(cluster, template) as database:
+        yield World(database=database, dbt_dir=copy_models(tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="package")
+def compiled(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """All models as dbt ran them: it runs once."""
+    with deployed(cluster, template) as database:
+        return compile_models(database, tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def estate(database: Database, compiled: Compiled) -> Estate:
+    """A database of this test alone with all marts, and a quick promotion."""
+    return Estate(database=database, compiled=compiled, gate=ScriptedGate())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pipeline.core.verdicts import VerdictState
 from pipeline.promote.promotion import PromotionState
 from tests.integration.promote.world import World
 
-ACT: dict[str, str] = {"actor": "sam", "reason": "looked at it"}
+ACT: dict[str, Any] = {"actor": "sam", "reason": "looked at it"}
 
 
 def hold_of(world: World, tenant: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from psycopg import sql
 
@@ -9,7 +11,7 @@ from pipeline.core.errors import HoldError, RollbackError
 from pipeline.promote.promotion import PromotionState
 from tests.integration.promote.world import MARTS, World
 
-ACT: dict[str, str] = {"actor": "sam", "reason": "wrong figures"}
+ACT: dict[str, Any] = {"actor": "sam", "reason": "wrong figures"}
 
 
 def published(world: World, tenants: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -88,8 +90,8 @@ def test_what_was_undone_waits_for_a_steward_and_can_be_done_again(world: World)
     world.promoter.rollback(second, **ACT)
     world.land("redone", 2)
     promotion = world.promote()
-    assert promotion.state is PromotionState.NOTHING_NEW
     assert "redone" in promotion.waiting
+    assert "redone" not in promotion.promoted
     with pytest.raises(HoldError, match="A promotion of redone was undone"):
         world.promote(tenants=["redone"])
     assert world.promoter.release("redone", **ACT).promoted == {"redone": 3}

@@ -59,23 +59,23 @@ insert into control.promotion_changes (
 ('globex', 5, 'fct_usage_events', 30, 0, 0, null, null);
 
 insert into control.holds (
-    tenant_id, state, cause, promotion_id, verdict, bound_xid, as_of, raw_rows, models_fingerprint, rules_fingerprint,
-    opened_at, judged_at, decided_at, decided_by, reason
+    tenant_id, state, cause, promotion_id, promotions, verdict, bound_xid, as_of, raw_rows, models_fingerprint,
+    rules_fingerprint, opened_at, judged_at, decided_at, decided_by, reason
 ) values
 (
-    'globex', 'discarded', 'checks', 1, 'failed', '90', '2026-02-01 09:00Z', 3, 'm', 'r',
+    'globex', 'discarded', 'checks', 1, '{1}', 'failed', '90', '2026-02-01 09:00Z', 3, 'm', 'r',
     '2026-02-01 09:00Z', '2026-02-01 09:00Z', '2026-02-02 09:00Z', 'mira', 'Load test.'
 ),
 (
-    'globex', 'released', 'checks', 3, 'failed', '90', '2026-02-03 09:00Z', 3, 'm', 'r',
+    'globex', 'released', 'checks', 3, '{3}', 'failed', '90', '2026-02-03 09:00Z', 3, 'm', 'r',
     '2026-02-03 09:00Z', '2026-02-03 09:00Z', '2026-02-04 09:00Z', 'mira', 'A fair.'
 ),
 (
-    'globex', 'open', 'checks', 5, 'failed', '140', '2026-03-01 13:00Z', 30, 'm', 'r',
+    'globex', 'open', 'checks', 5, '{5}', 'failed', '140', '2026-03-01 13:00Z', 30, 'm', 'r',
     '2026-03-01 11:00:04Z', '2026-03-01 13:00:05Z', null, null, null
 ),
 (
-    'initech', 'open', 'checks', 5, 'empty', '140', '2026-03-01 13:00Z', 40, 'm', 'r',
+    'initech', 'open', 'checks', 5, '{5}', 'empty', '140', '2026-03-01 13:00Z', 40, 'm', 'r',
     '2026-03-01 13:00:05Z', '2026-03-01 13:00:05Z', null, null, null
 );
 

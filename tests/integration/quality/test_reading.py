@@ -25,6 +25,15 @@ def test_without_a_number_it_is_the_latest_promotion_that_judged(seeded: Databas
     assert read(seeded, tenant="acme").promotion.promotion_id == 5
 
 
+def test_a_promotion_that_failed_after_its_checks_judged_but_holds_nobody_that_passed(seeded: Database) -> None:
+    with seeded.connect_admin() as connection:
+        connection.execute("update control.promotion_tenants set verdict = 'passed' where promotion_id = 4")
+    report = read(seeded, 4)
+    assert (report.promotion.judged, report.promotion.promoted, report.promotion.held) == (1, 0, 0)
+    assert not report.promotion.is_out
+    assert not report.tenants[0].held
+
+
 def test_every_rule_is_there_those_that_passed_included(seeded: Database) -> None:
     checks = {check.rule: (check.outcome, check.checked_rows, check.failing_rows) for check in read(seeded).checks}
     assert checks == {

@@ -55,6 +55,8 @@ def test_data_docs_name_every_suite_and_how_it_ended(workbench: CommandLine, tmp
         assert suite in index
         assert f">{ended}<" in text.replace(" ", "").replace("\n", "")
         assert "promotion-5" in text
+        # One for the suite, one for its only rule.
+        assert text.count("fa-check-circle") == (2 if ended == "Succeeded" else 0)
     assert "9 of 37 rows" in text
     assert "clock_is_not_ahead: Days to come." in text
     assert "It could not be evaluated; the quality report has the reason." in text

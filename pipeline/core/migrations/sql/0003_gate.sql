@@ -11,7 +11,8 @@ create table control.holds (
     hold_id bigint generated always as identity,
     state text not null default 'open' check (state in ('open', 'released', 'discarded', 'cleared')),
     cause text not null check (cause in ('checks', 'rollback')),
-    promotion_id bigint not null references control.promotions,
+    promotion_id bigint not null,
+    promotions bigint[] not null,
     verdict text not null check (verdict in ('failed', 'errored', 'empty', 'unseen', 'rolled_back')),
     bound_xid xid8 not null,
     as_of timestamptz not null,
@@ -31,6 +32,7 @@ create table control.holds (
 create unique index holds_open on control.holds (tenant_id) where state = 'open';
 comment on table control.holds is 'tenants whose new data was not promoted, until it passes or a steward decides';
 comment on column control.holds.promotion_id is 'the latest promotion that judged it, or the earliest that was undone';
+comment on column control.holds.promotions is 'all that it is about: the one that judged it, or all that were undone';
 comment on column control.holds.bound_xid is 'exclusive: what was judged; rows landed later are no part of a decision';
 comment on column control.holds.decided_by is 'null where the data passed by itself';
 

@@ -50,6 +50,7 @@ def promotion(**other: Any) -> Promotion:
         "models_fingerprint": "abc",
         "rules_fingerprint": "def",
         "tenants": 1,
+        "judged": 1,
         "promoted": 1,
         "failed": 0,
         "unjudged": 0,

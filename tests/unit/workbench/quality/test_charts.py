@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.workbench.quality.reports import point
-from workbench.quality.charts import HEIGHT, LEAST, LOW, charts
+from workbench.quality.charts import BAR, HEIGHT, LEAST, LOW, PLACES, STEP, charts
 
 
 def test_bars_are_scaled_from_zero_and_the_last_is_the_reported_one() -> None:
@@ -23,6 +23,15 @@ def test_one_beside_a_million_is_still_seen() -> None:
     [_, events, _] = charts([point(1, events=1), point(2, events=1_000_000)], of_tenant=True)
     assert events.bars[0].height == LEAST
     assert events.bars[0].told == "promotion 1: 1"
+
+
+def test_the_latest_promotion_is_at_the_right_however_few_there_are() -> None:
+    for length in (1, PLACES, 30):
+        trend = [point(number) for number in range(1, length + 1)]
+        for each in charts(trend, of_tenant=False):
+            assert each.width == max(PLACES, length) * STEP - (STEP - BAR)
+            assert each.bars[-1].x + BAR == each.width
+            assert each.bars[0].x == (max(PLACES, length) - length) * STEP
 
 
 def test_the_verdicts_of_a_tenant_differ_by_height_and_word_and_not_by_colour_alone() -> None:

@@ -15,6 +15,7 @@ from tests.unit.workbench.quality.reports import (
     full_report,
     held,
     hold,
+    point,
     promotion,
     report,
     tenant,
@@ -94,6 +95,8 @@ def test_a_page_is_in_order_for_those_who_do_not_see_it() -> None:
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert page.tags.count("table") <= page.tags.count("thead")
+    boxes = [value for name, value in page.attributes if name == "class" and value == "scroll"]
+    assert len(boxes) == len([value for name, value in page.attributes if (name, value) == ("tabindex", "0")])
     labels = [value for name, value in page.attributes if name == "aria-label"]
     assert "Events: 84 in the last of 12, from 7 to 84" in labels
 
@@ -140,6 +143,16 @@ def test_released_and_rolled_back_tenants_are_not_among_those_that_passed() -> N
     assert "Held, released or rolled back" in page
 
 
+def test_what_passed_in_a_promotion_that_failed_is_not_called_promoted_or_held() -> None:
+    about = promotion(state="failed", error="The candidate <changed>.", promoted=0, undoable=False)
+    page = Read(render(report(tenant(promoted=False), promotion=about))).words
+    assert "Promotion 12 failed: nothing was published" in page
+    assert "The candidate <changed>." in page
+    assert "What it would change against the last good state" in page
+    assert "held now" not in page
+    assert "not held any more" not in page
+
+
 def test_the_report_of_a_tenant_is_about_it_alone() -> None:
     about = promotion(tenants=26, promoted=25, failed=1)
     page = Read(render(report(held(), promotion=about, tenant_id="globex"))).words
@@ -168,3 +181,19 @@ def test_thousands_of_tenants_make_no_large_page_and_what_is_missing_is_counted(
     assert "10 more findings: in --json" in page
     assert "and 2,990 more tenants (--json)" in page
     assert ("20 sample rows not shown here, for the size of this page" in page) == bool(samples)
+
+
+def test_what_did_not_pass_stands_first_and_stops_apart_from_warnings() -> None:
+    checks = [
+        check("a_passed"),
+        check("b_warns", severity="warn", outcome="failed"),
+        check("c_stops", outcome="failed"),
+        check("d_warns", severity="warn", outcome="failed"),
+        check("a_user", boundary="users"),
+    ]
+    page = Read(render(report(tenant(), checks=checks, trend=[point()]))).words
+    places = [page.index(name) for name in ("c_stops", "b_warns", "d_warns", "a_passed", "a_user")]
+    assert places == sorted(places)
+    assert "raw_to_facts 4 rules ■ 1 stops ▲ 2 warn" in page
+    assert "users 1 rule ✓ all passed" in page
+    assert "The first promotion that judged anything: there is nothing yet to compare it with." in page
