@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import psycopg
 
 from pipeline.core.errors import DatabaseUnavailable, PromotionError, WorkbenchError
@@ -11,6 +14,7 @@ NOTHING_CHANGED = (
 )
 MIGRATE = "The marts are not those of these models: run `workbench db migrate`, then promote again."
 REBUILD = "The marts disagree with the ledger: `workbench promote --full-refresh` brings them back to the raw data."
+AGAIN = "Nothing was changed. Somebody else works on the same rows: try again."
 LOOK = "`workbench status` tells whether it was published; if not, what was pending stays pending."
 
 
@@ -20,6 +24,19 @@ def explain(error: Exception, *, promotion_id: int, step: str, connected: bool) 
     if not connected:
         return DatabaseUnavailable(message, remedy=LOOK)
     return PromotionError(message, remedy=_remedy(error))
+
+
+@contextmanager
+def telling_refusals(connection: psycopg.Connection) -> Iterator[None]:
+    """Tell what the database refused from a database that is gone: both raise the same kinds of errors."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        with suppress(psycopg.OperationalError):
+            connection.execute("select")
+        if connection.broken:
+            raise
+        raise PromotionError(f"The database refused: {_told(error)}.", remedy=AGAIN) from error
 
 
 def lost_database(error: psycopg.OperationalError) -> DatabaseUnavailable:

@@ -21,7 +21,7 @@ from pipeline.core.verdicts import Finding, Gate, Report
 from pipeline.promote import cache, candidate, holds, ledger
 from pipeline.promote.build import Builder
 from pipeline.promote.discarding import Discarded, discard
-from pipeline.promote.failure import explain, lost_database
+from pipeline.promote.failure import explain, lost_database, telling_refusals
 from pipeline.promote.lock import promotion_lock
 from pipeline.promote.marts import Mart, models_fingerprint, read_cached_views, read_marts
 from pipeline.promote.plan import make_plan
@@ -164,7 +164,8 @@ class Promoter:
                 promotion_lock(link, wait_seconds=self._wait_seconds, tell=progress),
             ):
                 ledger.take_over(link)
-                yield link
+                with telling_refusals(link):
+                    yield link
         except psycopg.OperationalError as error:
             raise lost_database(error) from error
 
@@ -180,7 +181,7 @@ class Promoter:
         with steps.step("refresh", "Refreshing cached views"):
             warnings = cache.refresh(link, read_cached_views(self._dbt_dir))
         with steps.step("tidy", "Removing what is past its time"):
-            self._keeper.tidy(link, read_marts(self._dbt_dir))
+            warnings += self._keeper.tidy(link, read_marts(self._dbt_dir))
         return msgspec.structs.replace(promotion, seconds=steps.seconds, warnings=warnings)
 
     def _carry_out(self, link: psycopg.Connection, plan: Plan, request: Request, steps: Steps) -> Promotion:

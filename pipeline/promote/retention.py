@@ -51,8 +51,20 @@ class Keeper:
     undo: timedelta = timedelta(days=14)
     history: timedelta = timedelta(days=90)
 
-    def tidy(self, connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
-        """Remove a few promotions' journals, and a few promotions, that are past their time."""
+    def tidy(self, connection: psycopg.Connection, marts: Sequence[Mart]) -> tuple[str, ...]:
+        """Remove a few promotions' journals, and a few promotions, that are past their time.
+
+        Answers a warning if that failed: what was published is, and the next promotion tries again.
+        """
+        try:
+            self._tidy(connection, marts)
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            return (f"What is past its time could not be removed, which the next promotion tries again: {error}",)
+        return ()
+
+    def _tidy(self, connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
         for promotion in _ids(connection, UNDOABLE_NO_MORE, self.undo):
             with connection.transaction():
                 for mart in marts:

@@ -6,12 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
-from pipeline.core.errors import FingerprintMismatch
+from pipeline.core.errors import FingerprintMismatch, PromotionError
 from pipeline.core.verdicts import Report, VerdictState
 from pipeline.promote.promotion import PromotionState
+from pipeline.promote.retention import Keeper
 from tests.integration.promote.estate import AROUND, Estate, copy_models, event
 from tests.integration.promote.taint import TaintGate
 from tests.integration.promote.world import ScriptedGate, finding
@@ -151,3 +153,31 @@ def test_a_rollback_refuses_on_loosened_security(estate: Estate) -> None:
         connection.execute("grant select on marts.fct_usage_events to workbench_tenants")
     with pytest.raises(FingerprintMismatch):
         promoter.rollback(promotion, **ACT)
+
+
+def test_what_others_keep_from_ending_is_no_lost_database(estate: Estate) -> None:
+    def hear(point: str) -> None:
+        if point == "recorded":
+            raise psycopg.errors.SerializationFailure
+
+    estate.tenants("a")
+    estate.gate = TaintGate(estate, [])
+    estate.land(event("a", AROUND))
+    promotion = estate.promoter().promote().id
+    with pytest.raises(PromotionError, match="The database refused") as failed:
+        estate.promoter(reached=hear).rollback(promotion, **ACT)
+    assert "try again" in (failed.value.remedy or "")
+
+
+def test_a_promotion_that_could_not_tidy_up_has_still_promoted(estate: Estate) -> None:
+    class Cancelled(Keeper):
+        def _tidy(self, connection: psycopg.Connection, marts: object) -> None:  # noqa: ARG002
+            connection.execute("set statement_timeout = 10")
+            connection.execute("select pg_sleep(1)")
+
+    estate.tenants("a")
+    estate.gate = TaintGate(estate, [])
+    estate.land(event("a", AROUND))
+    promotion = estate.promoter(keeper=Cancelled()).promote()
+    assert promotion.promoted == {"a": 1}
+    assert "past its time" in promotion.warnings[0]

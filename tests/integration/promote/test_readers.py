@@ -20,7 +20,7 @@ from pipeline.core.tenants import tenant_login
 from pipeline.promote.build import Builder
 from tests.integration.promote.world import World
 
-PROMOTIONS = int(os.environ.get("READER_PROMOTIONS", "200"))
+PROMOTIONS = int(os.environ.get("READER_PROMOTIONS", "60"))
 OPEN_SECONDS = float(os.environ.get("READER_OPEN_SECONDS", "8"))
 TENANTS = ("reads-a", "reads-b")
 EVENTS = 6

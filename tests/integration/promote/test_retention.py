@@ -41,6 +41,9 @@ select false, '3', now(), '', 'nothing_new', clock_timestamp() from generate_ser
 returning promotion_id
 """
 PROMOTIONS = "select promotion_id, journal_pruned_at is not null from control.promotions order by 1"
+SECOND_LAST = """
+select promotion_id from control.promotion_tenants where promoted order by promotion_id desc offset 1
+"""
 WAITS = """
 select count(*) from pg_stat_activity
 where application_name = 'retention' and wait_event_type = 'Lock' and datname = current_database()
@@ -203,15 +206,32 @@ def test_what_is_past_its_time_goes_and_no_other_row_of_any_table(aged: Estate, 
     assert everything(aged) == expected
 
 
-def test_what_a_hold_or_figures_rested_on_goes_once_they_have_moved_on(aged: Estate, past: Past) -> None:
+def test_what_an_open_hold_or_figures_rested_on_goes_once_they_have_moved_on(aged: Estate, past: Past) -> None:
+    checks = "select rule from control.check_results where promotion_id = %s and tenant_id = 'bad' order by 1"
+    tidy(aged)
+    assert aged.rows(checks, past.hold) == [("clock_ahead",), ("odd",)]
     aged.gate = CheckingGate()
     assert aged.promoter().promote().promoted.keys() == {"bad"}
     promote(aged, "quiet")
     tidy(aged)
-    # The decision refers to what it was about, as long as it is on record itself.
-    assert {promotion for promotion, _ in aged.rows(PROMOTIONS)} & set(past.old) == {past.hold}
-    checks = "select rule from control.check_results where promotion_id = %s and tenant_id = 'bad' order by 1"
-    assert aged.rows(checks, past.hold) == [("clock_ahead",), ("odd",)]
+    assert {promotion for promotion, _ in aged.rows(PROMOTIONS)}.isdisjoint(past.old)
+    # What was decided, and about which promotion, stays on record.
+    assert aged.rows("select tenant_id, promotion_id, state from control.holds") == [("bad", past.hold, "cleared")]
+
+
+def test_an_open_hold_keeps_every_promotion_that_was_undone_and_the_rules_seen_in_it(aged: Estate) -> None:
+    for rule in ("first_rule", "second_rule"):
+        gate = CheckingGate()
+        gate.states["steady"], gate.rule = VerdictState.FAILED, rule
+        aged.gate = gate
+        promote(aged, "steady")
+        aged.promoter().release("steady", **ACT)
+    undone = aged.promoter().rollback(aged.value(SECOND_LAST), cascade=True, **ACT).undone
+    assert len(undone) == 2
+    age(aged, 2 * DAY, *undone)
+    tidy(aged)
+    assert {promotion for promotion, _ in aged.rows(PROMOTIONS)} >= set(undone)
+    assert aged.promoter().release("steady", **ACT).promoted == {"steady": 6}
 
 
 def test_without_its_journal_a_promotion_cannot_be_undone_and_the_error_says_why(aged: Estate, past: Past) -> None:
