@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up kafka test chaos check format bench conformance lock clean
+.PHONY: help setup demo up kafka test long chaos check format bench conformance lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ kafka: $(READY) ## run a real Kafka broker on Java 17, without Docker; ARGS="--p
 	@$(BIN)/python -m broker $(ARGS)
 
 test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
-	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+long: $(READY) ## the tests that take minutes: kills at every point, 2,000 tenants, chains of undo, the conformance kit
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m long --timeout 900 $(ARGS)
 
 chaos: $(READY) ## kill, pause, cut and slow every part, for some twenty minutes; ARGS="--seed 7" repeats the choices
 	@$(BIN)/pytest tests/acceptance/test_kill_nine.py tests/acceptance/chaos --kills 34 --runs 5 --faults 16 \

@@ -12,6 +12,8 @@ from conformance.subjects import SUBJECTS
 from conformance.table import Report, markdown
 from pipeline.core.database import with_database
 
+pytestmark = pytest.mark.long
+
 LITTLE = Effort(publications=2, sessions=5, patience_seconds=0.5, sizes=(1_000, 16_000), delta=1_000)
 
 

@@ -44,7 +44,7 @@ def test_what_is_in_flight_is_counted_from_the_topic_and_the_spool(story: Comman
         "(malformed)": (1, 0, 0, 0, 1),
     }
     assert found["total"] | {"pending": 0} == {
-        "accepted": 8, "stored": 2, "duplicate": 1, "dead_lettered": 0, "in_flight": 5, "pending": 0,
+        "accepted": 8, "stored": 2, "duplicate": 1, "dead_lettered": 0, "in_flight": 5, "pending": 0, "discarded": 0,
     }  # fmt: skip
     assert found["stream"] == {"topic": stream.topic, "problem": None, "gaps": []}
 

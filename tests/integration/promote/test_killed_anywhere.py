@@ -27,6 +27,8 @@ from pipeline.promote.steps import Tell
 from tests.integration.promote.estate import AROUND, NAMES, Estate, Event, deployed, event
 from tests.integration.promote.taint import TaintGate
 
+pytestmark = pytest.mark.long
+
 ACT: dict[str, Any] = {"actor": "sam", "reason": "because"}
 TAINTED = {"taint": "bad"}
 STATE = {

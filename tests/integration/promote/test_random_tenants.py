@@ -20,6 +20,8 @@ from pipeline.core.database import ServiceRole
 from pipeline.core.verdicts import VerdictState
 from tests.integration.promote.estate import AROUND, Estate, Event, event
 
+pytestmark = pytest.mark.long
+
 # What the sender got wrong; each breaks a rule that stops.
 FAULTS: Mapping[str, Callable[[Event], Mapping[str, Any]]] = {
     "a clock that is ahead": lambda e: {"received_at": e["occurred_at"] - timedelta(hours=1, seconds=1)},

@@ -14,6 +14,8 @@ from pipeline.core.errors import RollbackError
 from pipeline.promote.retention import Keeper
 from tests.integration.promote.estate import AROUND, NAMES, Estate, Event, event
 
+pytestmark = pytest.mark.long
+
 ACT: dict[str, Any] = {"actor": "sam", "reason": "because"}
 OLD = (
     "update control.promotions set finished_at = finished_at - interval '2 hours' where promotion_id <= %s returning 1"
