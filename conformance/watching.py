@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
@@ -41,7 +42,7 @@ where
 """
 
 
-class Watcher:
+class Watcher(ABC):
     """Calls `look` in a loop until the block ends; what it raises fails the block."""
 
     def __init__(self) -> None:
@@ -49,9 +50,9 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failure: BaseException | None = None
 
+    @abstractmethod
     def watch(self) -> None:
         """The thread's work, until `stopped`."""
-        raise NotImplementedError
 
     def stopped(self, seconds: float = 0) -> bool:
         """Whether to end, after waiting for so long."""
