@@ -36,10 +36,10 @@ kafka: $(READY) ## run a real Kafka broker on Java 17, without Docker; ARGS="--p
 	@$(BIN)/python -m broker $(ARGS)
 
 test: $(READY) ## all tests, on real parts; ARGS="-k promote" picks some
-	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m "not long" $(ARGS)
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 long: $(READY) ## the tests that take minutes: kills at every point, 2,000 tenants, chains of undo, the conformance kit
-	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m long --timeout 900 $(ARGS)
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m long --timeout 900 $(ARGS)
 
 chaos: $(READY) ## kill, pause, cut and slow every part, for some twenty minutes; ARGS="--seed 7" repeats the choices
 	@$(BIN)/pytest tests/acceptance/test_kill_nine.py tests/acceptance/chaos --kills 34 --runs 5 --faults 16 \

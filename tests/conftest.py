@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,9 @@ def template(cluster: str) -> str:
     return TEMPLATE
 
 
-@pytest.fixture
-def database(cluster: str, template: str) -> Iterator[Database]:
-    """A fresh deployed database of this test alone."""
+@contextmanager
+def deployed(cluster: str, template: str) -> Iterator[Database]:
+    """A copy of a database, of its own name, for as long as it is needed."""
     name = f"workbench_{secrets.token_hex(6)}"
     with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
         connection.execute(
@@ -88,6 +89,13 @@ def database(cluster: str, template: str) -> Iterator[Database]:
         connection.execute(deployment.database_grants())
     yield database
     drop_database(cluster, name)
+
+
+@pytest.fixture
+def database(cluster: str, template: str) -> Iterator[Database]:
+    """A fresh deployed database of this test alone."""
+    with deployed(cluster, template) as database:
+        yield database
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.core.database import Database
-from tests.integration.promote.estate import Compiled, Estate, compile_models, deployed
+from tests.conftest import deployed
+from tests.integration.promote.estate import Compiled, Estate, compile_models
 from tests.integration.promote.world import ScriptedGate, World, copy_models
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,15 +22,14 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from pipeline.core import deployment
 from pipeline.core.clock import utc_now
-from pipeline.core.database import Database, ServiceRole, connect, database_name, with_database
+from pipeline.core.database import Database, ServiceRole, database_name
 from pipeline.core.verdicts import Gate
 from pipeline.promote.marts import models_fingerprint, read_marts
 from pipeline.promote.promoter import Promoter
 from pipeline.promote.retention import Keeper
 from pipeline.promote.steps import Tell
-from tests.conftest import DBT_DIR, drop_database
+from tests.conftest import DBT_DIR
 from tests.integration.promote import oracle
 from tests.integration.promote.world import World, wait_until
 
@@ -55,22 +53,6 @@ on conflict (tenant_id) do update set landed_xid = excluded.landed_xid
 IS_BELOW_THE_BOUND = """
 select coalesce(max(landed_xid) < pg_snapshot_xmin(pg_current_snapshot()), true) from control.landing_progress
 """
-
-
-@contextmanager
-def deployed(cluster: str, template: str) -> Iterator[Database]:
-    """A copy of a database, of its own name, for as long as it is needed."""
-    name = f"workbench_{secrets.token_hex(6)}"
-    with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
-        connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-    database = Database(admin_url=with_database(cluster, name))
-    with database.connect_admin() as connection:
-        # Copying a database copies its tables, not the privileges on the database itself.
-        connection.execute(deployment.database_grants())
-    yield database
-    drop_database(cluster, name)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Held:
     """In force when it was judged."""
     failing: frozenset[str] = frozenset()
     """Those that a release permits."""
+    anew: bool = False
+    """Whether what is held, or was undone, began anew: whatever ends the hold does too."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Standing:
     bound: int
     as_of: datetime
     failing: frozenset[str]
+    anew: bool
 
 
 @dataclass
@@ -132,7 +135,8 @@ class Expected:
             tenant = self.tenants[name]
             if name in waits:
                 continue
-            anew = full or tenant.shown.models != basis.models
+            held_anew = tenant.hold is not None and tenant.hold.anew
+            anew = full or held_anew or tenant.shown.models != basis.models
             events = tenant.waiting(0 if anew else tenant.shown.upto, self.landings if bound is None else bound)
             if events:
                 found[name] = (anew, events)
@@ -164,13 +168,13 @@ class Expected:
                 verdict = "released"
             verdicts[name] = verdict
             if verdict in ("passed", "released"):
-                tenant.chain.append(Standing(promotion, tenant.shown, bound, as_of, failing))
+                tenant.chain.append(Standing(promotion, tenant.shown, bound, as_of, failing, anew))
                 kept = frozenset() if anew else tenant.shown.events
                 tenant.shown = Shown(bound, kept | events, promotion, as_of, basis.models)
                 tenant.hold = None
             else:
                 seen = frozenset() if name in basis.blind else failing
-                tenant.hold = Held(verdict, bound, as_of, basis.models, basis.rules, seen)
+                tenant.hold = Held(verdict, bound, as_of, basis.models, basis.rules, seen, anew)
         self.refresh_as_of(as_of)
         return verdicts
 
@@ -217,7 +221,8 @@ class Expected:
             tenant.shown = links[0].before
             failing: frozenset[str] = frozenset().union(*(link.failing for link in links))
             tenant.once_undone |= failing
-            newest = max(links, key=lambda link: link.bound)
-            tenant.hold = Held(ROLLED_BACK, newest.bound, newest.as_of, "", frozenset(), failing)
+            newest = max(links, key=lambda link: (link.bound, link.as_of))
+            anew = any(link.anew for link in links)
+            tenant.hold = Held(ROLLED_BACK, newest.bound, newest.as_of, "", frozenset(), failing, anew)
         self.decisions += [(name, "rollback") for name in sorted(chosen)]
         return sorted({s.promotion for links in undone.values() for s in links}, reverse=True), sorted(chosen)

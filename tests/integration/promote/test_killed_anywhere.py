@@ -24,7 +24,8 @@ from pipeline.core.database import database_name
 from pipeline.core.errors import DatabaseUnavailable, HoldError, RollbackError, WorkbenchError
 from pipeline.promote.promoter import Promoter
 from pipeline.promote.steps import Tell
-from tests.integration.promote.estate import AROUND, NAMES, Estate, Event, deployed, event
+from tests.conftest import deployed
+from tests.integration.promote.estate import AROUND, NAMES, Estate, Event, event
 from tests.integration.promote.taint import TaintGate
 
 pytestmark = pytest.mark.long

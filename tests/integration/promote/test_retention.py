@@ -23,7 +23,8 @@ from pipeline.core.errors import PromotionError, RollbackError
 from pipeline.core.verdicts import Check, Report, VerdictState
 from pipeline.promote.promotion import PromotionState
 from pipeline.promote.retention import AT_ONCE, PARTS, Keeper
-from tests.integration.promote.estate import AROUND, MARTS, Compiled, Estate, deployed, event
+from tests.conftest import deployed
+from tests.integration.promote.estate import AROUND, MARTS, Compiled, Estate, event
 from tests.integration.promote.world import ScriptedGate, finding, wait_until
 
 ACT: dict[str, Any] = {"actor": "sam", "reason": "because"}
