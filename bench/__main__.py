@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from bench import consuming, fairness, gating, landing, memory, promotion, publishing, readers, reading, tables
+from bench import analyst, consuming, fairness, gating, landing, memory, promotion, publishing, readers, reading, tables
 from bench.peers import comparison
 from bench.stand import Stand, new_broker, new_stand
 from checks.gate import ExpectationsGate
@@ -38,6 +38,7 @@ class Measurement(StrEnum):
     READERS = "readers"
     PROMOTION = "promotion"
     GATING = "gating"
+    ANALYST = "analyst"
     CONSUMING = "consuming"
     PEERS = "peers"
     PUBLISHING = "publishing"
@@ -54,6 +55,7 @@ class Results(msgspec.Struct, kw_only=True):
     readers: readers.ReadersBench | None = None
     promotion: promotion.PromotionBench | None = None
     gating: gating.GatingBench | None = None
+    analyst: analyst.AnalystBench | None = None
     consuming: consuming.ConsumingBench | None = None
     peers: comparison.PeersBench | None = None
     publishing: publishing.PublishingBench | None = None
@@ -86,6 +88,7 @@ def main(
         Measurement.READERS: lambda: _readers(results, folder),
         Measurement.PROMOTION: lambda: _promotion(results, folder, facts or promotion.SIZES),
         Measurement.GATING: lambda: _gating(results, folder, facts or gating.SIZES),
+        Measurement.ANALYST: lambda: _analyst(results, folder),
         Measurement.CONSUMING: lambda: _consuming(results, folder),
         Measurement.PEERS: lambda: _peers(results, folder),
         Measurement.PUBLISHING: lambda: _publishing(results, folder),
@@ -128,6 +131,12 @@ def _gating(results: Results, folder: Path, sizes: list[int] | tuple[int, ...]) 
     with new_stand(folder) as stand:
         results.gating = gating.measure(stand.database, DBT_DIR, sizes=sizes, tell=console.print)
     tables.print_gating(results.gating)
+
+
+def _analyst(results: Results, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="analyst-", dir=folder) as home, new_stand(folder) as stand:
+        results.analyst = analyst.measure(stand.database, Path(home), tell=console.print)
+    analyst.print_analyst(results.analyst)
 
 
 def _consuming(results: Results, folder: Path) -> None:

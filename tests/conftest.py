@@ -1,7 +1,7 @@
 """Fixtures by outer system: one PostgreSQL cluster per test process, one fresh database per test.
 
 `TEST_DATABASE_URL` (a superuser's address) uses a given server instead of the embedded one. The fixtures
-of the broker are in `kafka.py`, that of the browser in `browser.py`.
+of the broker are in `kafka.py`, that of the browser in `browser.py`, that of published real data in `showcase.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.core.tenants import add_tenant, tenant_login
 from pipeline.promote.deploy import deploy_marts
 from pipeline.promote.marts import read_cached_views, read_marts
 
-pytest_plugins = ("tests.kafka", "tests.browser")
+pytest_plugins = ("tests.kafka", "tests.browser", "tests.showcase")
 
 # Set by a test runner; commands under test print as where there is no terminal.
 os.environ.pop("COLUMNS", None)

@@ -39,6 +39,7 @@ class ServiceRole(StrEnum):
     STEWARD = "workbench_steward"
     BI = "workbench_bi"
     EMBED = "workbench_embed"
+    NOTEBOOKS = "workbench_notebooks"
 
 
 @dataclass(frozen=True, kw_only=True)

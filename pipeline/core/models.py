@@ -7,13 +7,30 @@ Ledgers and promotions are written set-wise, by named SQL statements beside thei
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, Column, DateTime, ForeignKey, Integer, LargeBinary, Text, func
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 SCHEMA = {"schema": "control"}
 SHARDS = "over how many partitions of the stream the tenant's events are spread"
 ANY_TYPE = "the only event types allowed; null allows any"
+ALIKE = "in lower case and ASCII, so that no two are alike"
+NO_PASSWORD = "null: signs in with OIDC alone"
+IDENTITY = "the identity of the first sign-in with OIDC; from then on no other"
 
 
 def _moment(*, nullable: bool) -> Column[datetime]:
@@ -62,3 +79,25 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class User(SQLModel, table=True):
+    """Somebody who may sign in; `tenant_id` is an analyst's, `password_hash` None of who has OIDC alone."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("oidc_issuer", "oidc_subject"),
+        Index("users_by_tenant", "tenant_id", postgresql_where=text("tenant_id is not null")),
+        SCHEMA | {"comment": "who may sign in to the notebooks, and as what"},
+    )
+
+    user_id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    email: str = Field(sa_column=Column(Text, nullable=False, unique=True, comment=ALIKE))
+    role: str = Field(sa_column=Column(Text, nullable=False))
+    tenant_id: str | None = Field(default=None, sa_column=Column(Text, ForeignKey(Tenant.tenant_id)))
+    status: str = Field(default="active", sa_column=Column(Text, nullable=False, server_default="active"))
+    password_hash: str | None = Field(default=None, sa_column=Column(Text, comment=NO_PASSWORD))
+    oidc_issuer: str | None = Field(default=None, sa_column=Column(Text))
+    oidc_subject: str | None = Field(default=None, sa_column=Column(Text, comment=IDENTITY))
+    created_at: datetime | None = Field(default=None, sa_column=_moment(nullable=False))
+    last_sign_in_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))

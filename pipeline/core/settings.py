@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pipeline.core.errors import SettingsError
+from pipeline.core.notebooks import NotebookSettings
 from pipeline.core.webhook import WebhookSettings
 
 PREFIX = "WORKBENCH_"
-PLAIN = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS")
+PLAIN = ("DATABASE_URL", "ANALYST_DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS")
 """Variables without the prefix, since other programs know them too."""
-GROUPS = {"limits": "limit_", "kafka": "kafka_", "webhook": "webhook_"}
+GROUPS = {"limits": "limit_", "kafka": "kafka_", "webhook": "webhook_", "notebooks": "notebooks_"}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 SHORTEST_SECRET = 32
@@ -85,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     """DATABASE_URL: an administrator's libpq URI. Unset: the embedded PostgreSQL in `home`."""
+    analyst_database_url: str | None = None
+    """ANALYST_DATABASE_URL: a hot standby's libpq URI, where tenants' SQL and notebooks read. Unset: `database_url`."""
     home: Path = Path(".workbench")
     """WORKBENCH_HOME: where the embedded database, its secret and its logs live."""
     secret: str | None = None
@@ -113,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_KAFKA_<NAME>, for instance WORKBENCH_KAFKA_PARTITIONS."""
     webhook: WebhookSettings = WebhookSettings()
     """WORKBENCH_WEBHOOK_<NAME>, for instance WORKBENCH_WEBHOOK_URL."""
+    notebooks: NotebookSettings = NotebookSettings()
+    """WORKBENCH_NOTEBOOKS_<NAME>, for instance WORKBENCH_NOTEBOOKS_PORT."""
     limits: IngestLimits = IngestLimits()
     """WORKBENCH_LIMIT_<NAME>, for instance WORKBENCH_LIMIT_EVENTS."""
 
@@ -138,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         settings.require_secret()
         settings.require_credentials()
         settings.webhook.require_whole()
+        settings.notebooks.require_whole()
         return settings
 
     def require_secret(self) -> None:

@@ -16,7 +16,7 @@ DIRTY, DIRTY_EVENTS = "clock-ahead", 240
 
 
 def test_the_demo_holds_the_dirty_tenant_alone_and_continues_with_the_same_data_when_run_again(tmp_path: Path) -> None:
-    stack = UserStack(tmp_path)
+    stack = UserStack(tmp_path, notebooks_port=0)
     assert "All of it holds" in demo(stack)
     first = status_with_only_the_dirty_tenant_held(stack)
     assert sum(tenant["stored"] for tenant in first.values()) == EVENTS + DIRTY_EVENTS

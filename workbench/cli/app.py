@@ -25,11 +25,14 @@ from workbench.cli import (
     importing,
     keys,
     ledger,
+    notebook,
+    notebooks,
     notifications,
     promote,
     promotions,
     quality,
     replay,
+    report,
     schedule,
     serve,
     sql,
@@ -37,14 +40,15 @@ from workbench.cli import (
     status,
     tenants,
     thresholds,
+    users,
 )
 from workbench.cli.output import print_error, say
 
 FAILED = 1
 ORDER = (
     *("up", "demo", "import", "promote", "status", "holds", "promotions", "rollback"),
-    *("quality", "thresholds"),
-    *("ledger", "tenants", "keys", "sql"),
+    *("quality", "report", "thresholds"),
+    *("ledger", "tenants", "keys", "users", "sql", "notebooks", "notebook"),
     *("deadletters", "replay", "notifications", "db", "doctor", "serve", "consume", "schedule"),
 )
 
@@ -106,8 +110,8 @@ def workbench(
 
 
 INTAKE = (stack, demo, importing, promote, status, holds, promotions)
-JUDGEMENT = (quality, thresholds)
-DATA = (ledger, tenants, keys, sql)
+JUDGEMENT = (quality, report, thresholds)
+DATA = (ledger, tenants, keys, users, sql, notebooks, notebook)
 UPKEEP = (dead_letters, replay, notifications, db, doctor, serve, consume, schedule)
 for command in (*INTAKE, *JUDGEMENT, *DATA, *UPKEEP):
     command.register(app)

@@ -32,7 +32,7 @@ def url(
     ] = None,
     role: Annotated[
         str,
-        typer.Option(help="Whose address: admin, lander, transformer, publisher, api, steward, bi or embed."),
+        typer.Option(help="Whose: admin, lander, transformer, publisher, api, steward, bi, embed or notebooks."),
     ] = ADMINISTRATOR,
 ) -> None:
     """Print a connection address (a libpq URI), for psql or another tool.

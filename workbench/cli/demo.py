@@ -15,7 +15,7 @@ from workbench.cli.output import note, say
 from workbench.cli.running import RunningStack, find_stack
 from workbench.cli.serve import PortOption
 from workbench.cli.signals import interrupt_on_signals, shielded_exit, wait_for_interrupt
-from workbench.cli.stack import LOGS, print_addresses, running_stack
+from workbench.cli.stack import LOGS, NotebooksFlag, print_addresses, running_stack
 
 if TYPE_CHECKING:
     from pipeline.core.settings import Settings
@@ -39,6 +39,7 @@ def run(
     seed: Annotated[int, typer.Option(help="The same seed makes up the same events.")] = 1,
     live: Annotated[bool, typer.Option("--live", help="Then keep sending events of this moment.")] = False,
     port: PortOption = None,
+    notebooks: NotebooksFlag = True,
 ) -> None:
     """Show the whole way on real data: from HTTP to checked marts, per tenant.
 
@@ -48,9 +49,10 @@ def run(
     purpose, so that it is held while the others go through. Then it counts in
     the database that every acknowledged event is in the marts or held.
 
-    The stack goes on until Ctrl-C. The demo may run again: it continues with the
-    same data, all of which are duplicates then. Exit codes: 0 all of it holds,
-    1 it does not, 130 interrupted before that was known.
+    The stack goes on until Ctrl-C, with an analyst and a steward who may sign in
+    to the notebooks. The demo may run again: it continues with the same data, all
+    of which are duplicates then. Exit codes: 0 all of it holds, 1 it does not,
+    130 interrupted before that was known.
 
     Examples:
       workbench demo
@@ -58,7 +60,7 @@ def run(
       workbench demo --synthetic 1000000 --tenants 200 --seed 7
       workbench demo --live
     """
-    from workbench.cli.demo_steps import send_live_events, show
+    from workbench.cli.demo_steps import invite, send_live_events, show
     from workbench.demonstration import activity, made_up
     from workbench.synthetic import Population
 
@@ -72,13 +74,16 @@ def run(
     with shielded_exit() as parts:
         logbook = Logbook(settings.home / LOGS, aloud=False)
         running = find_stack(settings.home)
-        stack = running or parts.enter_context(_start(settings, logbook))
+        stack = running or parts.enter_context(_start(settings, logbook, notebooks=notebooks))
         database = parts.enter_context(open_database(settings))
         print_addresses(stack, settings)
         show(database, stack.url, settings, data)
         if leave:
             return
-        print_next_steps(max(data.sent, key=data.sent.__getitem__))
+        largest = max(data.sent, key=data.sent.__getitem__)
+        if stack.notebooks_url:
+            invite(database, stack.notebooks_url, largest)
+        print_next_steps(largest)
         if live:
             send_live_events(database, stack.url, population)
         elif running is None:
@@ -88,9 +93,9 @@ def run(
             note("Ending ...")
 
 
-def _start(settings: Settings, logbook: Logbook) -> AbstractContextManager[RunningStack]:
+def _start(settings: Settings, logbook: Logbook, *, notebooks: bool) -> AbstractContextManager[RunningStack]:
     note(f"Starting the stack in {settings.home.resolve()}")
-    return running_stack(settings, logbook, promote_at_start=False)
+    return running_stack(settings, logbook, promote_at_start=False, notebooks=notebooks)
 
 
 def print_next_steps(tenant_id: str) -> None:

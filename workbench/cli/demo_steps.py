@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -35,9 +36,12 @@ from workbench.importing.lines import AnyLine, read_lines
 from workbench.importing.live import send_live
 from workbench.importing.transfer import Pace, transfer
 from workbench.overview import Overview, read_overview
+from workbench.people.principal import Role
+from workbench.people.register import add_user, list_users, set_password, set_user
 from workbench.synthetic import Population, live
 
 TENANT_FIELD = "tenant_id"
+DEMO = "workbench demo"
 LIVE_EVENTS_PER_SECOND = 20
 PROMOTION_WAIT_SECONDS = 300
 LANDING_WAIT_SECONDS = 120
@@ -47,6 +51,25 @@ TENANTS_SHOWN = 40
 
 class DemoError(WorkbenchError):
     """Something that the demo was to show does not hold."""
+
+
+def invite(database: Database, url: str, tenant_id: str) -> None:
+    """Let an analyst of the tenant and a steward sign in to the notebooks, with a password of this run."""
+    password = secrets.token_urlsafe(12)
+    people: dict[str, tuple[Role, str | None]] = {
+        "analyst@example.com": ("analyst", tenant_id),
+        "steward@example.com": ("steward", None),
+    }
+    known = {user.email for user in list_users(database)}
+    for email, (role, tenant) in people.items():
+        if email in known:
+            set_user(database, email, role=role, tenant_id=tenant, actor=DEMO)
+            set_password(database, email, password, actor=DEMO)
+        else:
+            add_user(database, email, role=role, tenant_id=tenant, password=password, actor=DEMO)
+    say(f"Notebooks: sign in at {url} with the password {password}")
+    say(f"  analyst@example.com   sees {tenant_id}")
+    say("  steward@example.com   sees the quality of all tenants")
 
 
 def show(database: Database, url: str, settings: Settings, data: Dataset) -> None:

@@ -18,6 +18,8 @@ class RunningStack(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     url: str
     started_at: datetime
+    notebooks_url: str | None = None
+    """Where people sign in to the notebooks; None where they are not served."""
 
 
 def find_stack(home: Path) -> RunningStack | None:

@@ -45,8 +45,7 @@ class Ending:
             main = threading.main_thread()
             if main.ident is not None:
                 signal.pthread_kill(main.ident, signal.SIGTERM)
-            main.join(grace_seconds)
-            os._exit(1)
+            _end_if_it_hangs(main, grace_seconds)
 
         threading.Thread(target=watch, name="end with input", daemon=True).start()
 
@@ -55,8 +54,7 @@ class Ending:
 
         def watch() -> None:
             self._told.wait()
-            threading.main_thread().join(grace_seconds)
-            os._exit(1)
+            _end_if_it_hangs(threading.main_thread(), grace_seconds)
 
         threading.Thread(target=watch, name="end by force", daemon=True).start()
 
@@ -95,6 +93,13 @@ class Ending:
         if not self._told.is_set():
             self._told.set()
             raise KeyboardInterrupt
+
+
+def _end_if_it_hangs(main: threading.Thread, grace_seconds: float) -> None:
+    main.join(grace_seconds)
+    # Once it has ended, the interpreter is about to: its own exit code counts.
+    if main.is_alive():
+        os._exit(1)
 
 
 def interrupt_on_signals() -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
@@ -37,6 +37,7 @@ READY_SECONDS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.1
 WORKBENCH = (sys.executable, "-P", "-m", "workbench")
 LOGS = "logs"
+NOTEBOOKS_PORT = "WORKBENCH_NOTEBOOKS_PORT"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +45,11 @@ def register(app: typer.Typer) -> None:
     app.command("up")(run)
 
 
-def run(port: PortOption = None) -> None:
-    """Run the stack: database, ingest API and hourly promotions, until Ctrl-C.
+NotebooksFlag = Annotated[bool, typer.Option("--notebooks/--no-notebooks", help="Serve the notebooks, too.")]
+
+
+def run(port: PortOption = None, notebooks: NotebooksFlag = True) -> None:
+    """Run database, ingest API, hourly promotions and notebooks, until Ctrl-C.
 
     Without DATABASE_URL the database is an embedded PostgreSQL in the folder
     .workbench, which is made at the first start and kept. Logs come to this
@@ -69,7 +73,7 @@ def run(port: PortOption = None) -> None:
     ending = Ending()
     ending.install()
     logbook = Logbook(settings.home / LOGS, aloud=True)
-    with running_stack(settings, logbook) as stack:
+    with running_stack(settings, logbook, notebooks=notebooks) as stack:
         print_addresses(stack, settings)
         say("Try next, in another terminal: workbench tenants add acme, then workbench keys create acme")
         say("Ctrl-C ends everything; the data stays.")
@@ -84,6 +88,7 @@ def running_stack(
     logbook: Logbook,
     *,
     promote_at_start: bool = True,
+    notebooks: bool = True,
 ) -> Iterator[RunningStack]:
     """The whole stack while the block runs, ready when the block begins.
 
@@ -95,15 +100,25 @@ def running_stack(
         hold = parts.enter_context(hold_stack(settings.home))
         parts.callback(logbook.close)
         port = choose_port(settings.host, settings.port)
+        served = choose_port(settings.notebooks.host, settings.notebooks.port, NOTEBOOKS_PORT) if notebooks else None
         parts.enter_context(open_database(settings))
         if not settings.database_url:
             from workbench.cli.database_watch import DatabaseWatch
 
             parts.enter_context(DatabaseWatch(settings.home, tell=logbook))
         commands = _commands(settings, port, "--at-start" if promote_at_start else "--no-at-start")
+        if served is not None:
+            commands["notebooks"] = (*WORKBENCH, "notebooks", "--supervised", "--port", str(served))
         supervisor = parts.enter_context(Supervisor(commands, tell=logbook))
-        stack = RunningStack(pid=os.getpid(), url=_url(settings.host, port), started_at=utc_now())
-        _wait_until_ready(stack.url, supervisor)
+        stack = RunningStack(
+            pid=os.getpid(),
+            url=_url(settings.host, port),
+            started_at=utc_now(),
+            notebooks_url=None if served is None else _url(settings.notebooks.host, served),
+        )
+        _wait_until_ready(f"{stack.url}/readyz", supervisor)
+        if stack.notebooks_url:
+            _wait_until_ready(f"{stack.notebooks_url}/healthz", supervisor)
         hold.publish(stack)
         yield stack
 
@@ -116,13 +131,15 @@ def print_addresses(stack: RunningStack, settings: Settings) -> None:
         say(f"Kafka        {settings.kafka_bootstrap_servers}, topic {settings.kafka.topic}   (workbench status)")
     if settings.kafka_bootstrap_servers and settings.consume_metrics_port:
         say(f"Landing      {_url(settings.host, settings.consume_metrics_port)}/metrics")
+    if stack.notebooks_url:
+        say(f"Notebooks    {stack.notebooks_url}   (workbench users add: somebody who may sign in)")
     say(f"Database     {database}   (workbench db url)")
     say(f"Promotions   every {settings.promote_every_seconds:,} s   (workbench promote: one now)")
     say(f"Logs         {(settings.home / LOGS).resolve()}")
 
 
-def choose_port(host: str, port: int) -> int:
-    """The port itself, or a free one for 0. Raises StackError if it cannot be listened on."""
+def choose_port(host: str, port: int, how: str = "--port") -> int:
+    """The port itself, or a free one for 0. Raises StackError, telling how another is chosen, if it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family) as listener:
@@ -130,7 +147,7 @@ def choose_port(host: str, port: int) -> int:
     except OSError as error:
         raise StackError(
             f"Port {port} of {host} cannot be listened on: {error.strerror}.",
-            remedy="End what listens there, or choose another port with --port; 0 takes a free one.",
+            remedy=f"End what listens there, or choose another port with {how}; 0 takes a free one.",
         ) from error
 
 
@@ -149,20 +166,20 @@ def _wait_until_ready(url: str, supervisor: Supervisor) -> None:
 
     deadline = time.monotonic() + READY_SECONDS
     # One client, since making one is costly; and no proxy of the environment: it is this machine.
-    with httpx.Client(base_url=url, timeout=10, trust_env=False) as http:
-        while not _is_ready(http):
+    with httpx.Client(timeout=10, trust_env=False) as http:
+        while not _is_ready(http, url):
             supervisor.require_steady()
             if time.monotonic() > deadline:
-                message = f"The API at {url} is not ready after {READY_SECONDS:g} seconds."
+                message = f"{url} is not ready after {READY_SECONDS:g} seconds."
                 raise StackError(message, remedy="Its log says why.")
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _is_ready(http: httpx.Client) -> bool:
+def _is_ready(http: httpx.Client, url: str) -> bool:
     import httpx
 
     try:
-        return http.get("/readyz").is_success
+        return http.get(url).is_success
     except httpx.TransportError:
         return False
 

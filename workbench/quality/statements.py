@@ -97,7 +97,7 @@ where
 order by h.tenant_id, h.hold_id desc
 """
 
-# The log is one of deeds by hand: short, so it needs no index.
+# An index holds what is of a tenant together; sign-ins are of none.
 DECISIONS = """
 select tenant_id, at, actor, action, details ->> 'reason' as reason, details - 'event_ids' - 'reason' as details
 from (

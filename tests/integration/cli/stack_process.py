@@ -46,7 +46,7 @@ class StackProcess:
         """Start it unless it runs, and wait until it tells where it is."""
         if self._process is not None and self._process.poll() is None:
             return
-        up = (*DEAF_SHELL, *WORKBENCH, "up", "--port", "0")
+        up = (*DEAF_SHELL, *WORKBENCH, "up", "--port", "0", "--no-notebooks")
         with (self._home / "up.log").open("ab") as log:
             self._process = subprocess.Popen(up, env=self._environment, stdout=log, stderr=log)
         eventually(lambda: self._state() or self._ended(), "the stack")
@@ -54,7 +54,7 @@ class StackProcess:
 
     def refused_up(self, port: int) -> str:
         """What `up` says on this home when it does not start."""
-        up = (*WORKBENCH, "up", "--port", str(port))
+        up = (*WORKBENCH, "up", "--port", str(port), "--no-notebooks")
         ended = subprocess.run(up, env=self._environment, capture_output=True, text=True, timeout=120)
         assert ended.returncode == 1, ended.stderr
         return ended.stderr

@@ -15,11 +15,11 @@ from sqlmodel import SQLModel
 from pipeline.core import deployment, fingerprint
 from pipeline.core.database import Database, ServiceRole, connect, sqlalchemy_url, with_database
 from pipeline.core.embedded import EmbeddedPostgres
-from pipeline.core.models import ApiKey, Tenant, TenantLogin
+from pipeline.core.models import ApiKey, Tenant, TenantLogin, User
 from pipeline.core.tenants import add_tenant, tenant_login
 from workbench.cli.context import deploy
 
-MODELLED = {table.__tablename__ for table in (ApiKey, Tenant, TenantLogin)}
+MODELLED = {table.__tablename__ for table in (ApiKey, Tenant, TenantLogin, User)}
 
 
 def test_deploying_again_changes_nothing(database: Database) -> None:
@@ -55,7 +55,7 @@ def test_a_deployment_that_fails_leaves_the_database_as_it_was(cluster: str) -> 
     with pytest.raises(RuntimeError, match="cannot be deployed"):
         deployment.migrate(database, fail)
     with database.connect_admin() as connection:
-        assert deployment.revisions(connection) == (None, "0003")
+        assert deployment.revisions(connection) == (None, "0004")
         schemas = connection.execute("select nspname from pg_namespace where nspname in ('raw', 'control')")
         assert schemas.fetchall() == []
 

@@ -12,7 +12,7 @@ begin
     execute format('grant create on database %I to workbench_owner', current_database());
     execute format(
         'grant connect on database %I to workbench_lander, workbench_transformer, workbench_publisher, '
-        'workbench_api, workbench_steward, workbench_bi, workbench_embed, workbench_tenants',
+        'workbench_api, workbench_steward, workbench_bi, workbench_embed, workbench_notebooks, workbench_tenants',
         current_database()
     );
     execute format(

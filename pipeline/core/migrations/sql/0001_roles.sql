@@ -20,7 +20,8 @@ begin
         'workbench_api',         -- looks API keys up
         'workbench_steward',     -- reads control, dead letters and all marts
         'workbench_bi',          -- internal dashboards: reads all tenants' marts
-        'workbench_embed'        -- embedded dashboards: nothing but what a signed token opens
+        'workbench_embed',       -- embedded dashboards: nothing but what a signed token opens
+        'workbench_notebooks'    -- the notebook server: users, sign-in sessions, which login is which tenant
     ] loop
         if not exists (select from pg_roles where rolname = role_name) then
             execute format('create role %I login', role_name);

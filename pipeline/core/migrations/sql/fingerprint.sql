@@ -62,7 +62,7 @@ facts as (
     inner join lasting_relations as r on r.oid = i.indrelid
 
     union all
-    select 'trigger', r.full_name || '.' || t.tgname, pg_catalog.pg_get_triggerdef(t.oid)
+    select 'trigger', r.full_name || '.' || t.tgname, concat_ws(' ', t.tgenabled, pg_catalog.pg_get_triggerdef(t.oid))
     from pg_catalog.pg_trigger as t
     inner join lasting_relations as r on r.oid = t.tgrelid
     where not t.tgisinternal

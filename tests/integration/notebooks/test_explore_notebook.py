@@ -1,0 +1,147 @@
+"""Explore for every tenant of the real data set, and in a browser: what is brushed and chosen is what is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser import DESK, PHONE
+from tests.integration.notebooks.analyst_pages import assert_it_fits_and_can_be_read, opened, served_to
+from tests.integration.notebooks.served import Target
+from tests.showcase import Showcase
+from workbench.analysis.explore import Question
+from workbench.analysis.explore_choices import period_of
+from workbench.analysis.explore_options import bounds_of
+from workbench.analysis.explore_sql import as_sql
+from workbench.charts import numbers
+from workbench.notebooks import explore
+from workbench.session import Workbench
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TENANT = "datasette"
+TILES, CHART = ".wb-tiles b", "svg.marks"
+
+
+@pytest.fixture(scope="module")
+def server(showcase: Showcase) -> Iterator[Target]:
+    """The notebook server, with an analyst of the tenant."""
+    with served_to(TENANT, showcase) as target:
+        yield target
+
+
+def test_it_runs_for_every_tenant_and_counts_what_the_marts_hold(showcase: Showcase) -> None:
+    for tenant in showcase.tenants:
+        wb = showcase.workbench(tenant)
+        _, found = explore.app.run(defs={"wb": wb})
+        question = found["question"]
+        assert found["picked"].height == wb.sql(*as_sql(question.total())).item(), tenant
+        assert found["series"].equals(wb.sql(*as_sql(question))), tenant
+        assert wb.sql(found["statement"], found["params"]).equals(found["series"]), tenant
+
+
+@pytest.mark.parametrize("which", ["empty", "held"])
+def test_it_says_so_where_nothing_is_published(showcase: Showcase, which: str) -> None:
+    outputs, found = explore.app.run(defs={"wb": showcase.workbench(getattr(showcase, which))})
+    assert "question" not in found
+    assert "Waiting for the first events" in "".join(getattr(output, "text", "") for output in outputs)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_the_page_fits_and_can_be_read(browser: Browser, server: Target, width: int, scheme: Any) -> None:
+    viewport = {"width": width, "height": 900}
+    with opened(browser, server, "explore", CHART, viewport=viewport, color_scheme=scheme) as page:
+        page.wait_for_selector("text=Take it along")
+        assert_it_fits_and_can_be_read(page)
+
+
+def test_each_control_changes_the_figures(browser: Browser, server: Target, showcase: Showcase) -> None:
+    wb = showcase.workbench(TENANT)
+    with opened(browser, server, "explore", CHART, viewport={"width": DESK, "height": 900}) as page:
+        asked = usual(wb)
+        expect_tile(page, figure(wb, asked))
+        choose(page, "Active users")
+        expect_tile(page, figure(wb, asked, measure="active_users"))
+        choose(page, "All time")
+        asked = usual(wb, "All time")
+        expect_tile(page, figure(wb, asked, measure="active_users"))
+        choose(page, "Month")
+        page.wait_for_selector("text=Active users, each month")
+        choose(page, "Hour")
+        page.wait_for_selector("text=The period has too many hours")
+        choose(page, "Sum of a number")
+        choose(page, "properties.files")
+        page.wait_for_selector("text=Sum of properties.files")
+
+
+def test_what_is_brushed_is_what_everything_below_shows(browser: Browser, server: Target, showcase: Showcase) -> None:
+    wb = showcase.workbench(TENANT)
+    with opened(browser, server, "explore", CHART, viewport={"width": DESK, "height": 2400}) as page:
+        pick(page, "Event type")
+        page.wait_for_selector("text=Events by Event type")
+        before = page.locator(TILES).first.inner_text()
+        brush(page, 0.35, 0.6)
+        page.wait_for_function("before => document.querySelector('.wb-tiles b').innerText !== before", arg=before)
+        statement = page.locator(".wb-values").inner_text()
+        since, until = re.findall(r"\d{4}-\d\d-\d\dT00:00:00\+00:00", statement)
+        narrow = Question().within(datetime.fromisoformat(since), datetime.fromisoformat(until))
+        assert page.locator(TILES).first.inner_text() == figure(wb, narrow)
+        whole = wb.sql(
+            "select event_type, count(*) as events from fct_usage_events "
+            "where occurred_at >= $1::timestamptz and occurred_at < $2::timestamptz group by 1 order by 2 desc, 1",
+            [since, until],
+        )
+        first = page.locator("marimo-table tbody tr").first
+        assert first.locator("td").nth(1).inner_text() == whole["event_type"][0]
+        assert first.locator("td").nth(2).inner_text() == numbers.count(whole["events"][0])
+        first.locator("[role=checkbox]").click()
+        page.wait_for_selector(f"text=All {whole['events'][0]:,} events of the chosen group")
+
+
+def usual(wb: Workbench, period: str = "Last 90 days") -> Question:
+    """All events of a period."""
+    bounds = bounds_of(wb.table("fct_usage_events"))
+    assert bounds is not None
+    return Question().within(*period_of(period, None, bounds))
+
+
+def figure(wb: Workbench, question: Question, measure: Any = "events") -> str:
+    """A total as it is to be read, by SQL."""
+    asked = Question(measure=measure, since=question.since, until=question.until)
+    return numbers.count(wb.sql(*as_sql(asked)).item())
+
+
+def expect_tile(page: Page, shown: str) -> None:
+    """Wait until the first tile shows it."""
+    page.wait_for_function("shown => document.querySelector('.wb-tiles b').innerText === shown", arg=shown)
+
+
+def choose(page: Page, option: str) -> None:
+    """Choose an option in whichever list has it."""
+    page.locator("select", has=page.locator("option", has_text=re.compile(f"^{re.escape(option)}$"))).select_option(
+        option
+    )
+
+
+def pick(page: Page, option: str) -> None:
+    """Choose one of several in the list of dimensions."""
+    page.get_by_text("Select...").first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.keyboard.press("Escape")
+
+
+def brush(page: Page, start: float, end: float) -> None:
+    """Drag along the chart between two parts of its width."""
+    box = page.locator(CHART).first.bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] * start, box["y"] + box["height"] / 2
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, down, steps=12)
+    page.mouse.up()
