@@ -95,7 +95,8 @@ def bars(
         name = alt.Y(x, type="nominal", sort=None, title=None, axis=alt.Axis(labelLimit=220, domain=False))
         places, height = {"y": name, "x": alt.X(y, **amount)}, ROW * max(drawn[x].n_unique(), 1)
     else:
-        places = {"x": _x(drawn, x, grain), "y": alt.Y(y, **amount)}
+        # Rounded bars of a stack lose their width where they lie between two moments.
+        places = {"x": _x(drawn, x, grain), "y": alt.Y(y, **amount, stack="zero" if series else None)}
     if drawn.schema[x].is_temporal():
         drawn = drawn.with_columns(pl.col(x).dt.offset_by(LENGTHS[grain]).alias(UNTIL))
         places["x2"] = alt.X2(UNTIL)

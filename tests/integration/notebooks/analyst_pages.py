@@ -50,8 +50,12 @@ def opened(browser: Browser, server: Target, notebook: str, ready: str, **contex
     assert trouble == []
 
 
-def assert_it_fits_and_can_be_read(page: Page) -> None:
-    """The page does not scroll sideways, nothing reaches out of it, and all text stands out from its ground."""
+def assert_it_fits(page: Page) -> None:
+    """The page does not scroll sideways, and nothing reaches out of it."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(REACHING_OUT) == []
+
+
+def assert_it_can_be_read(page: Page) -> None:
+    """All text stands out from its ground."""
     assert page.evaluate(TOO_FAINT) == []

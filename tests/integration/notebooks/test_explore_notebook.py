@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.browser import DESK, PHONE
-from tests.integration.notebooks.analyst_pages import assert_it_fits_and_can_be_read, opened, served_to
+from tests.integration.notebooks.analyst_pages import assert_it_fits, opened, served_to
 from tests.integration.notebooks.served import Target
 from tests.showcase import Showcase
 from workbench.analysis.explore import Question
@@ -54,11 +53,11 @@ def test_it_says_so_where_nothing_is_published(showcase: Showcase, which: str) -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESK, PHONE])
-def test_the_page_fits_and_can_be_read(browser: Browser, server: Target, width: int, scheme: Any) -> None:
+def test_the_page_fits(browser: Browser, server: Target, width: int, scheme: Any) -> None:
     viewport = {"width": width, "height": 900}
     with opened(browser, server, "explore", CHART, viewport=viewport, color_scheme=scheme) as page:
         page.wait_for_selector("text=Take it along")
-        assert_it_fits_and_can_be_read(page)
+        assert_it_fits(page)
 
 
 def test_each_control_changes_the_figures(browser: Browser, server: Target, showcase: Showcase) -> None:
@@ -78,30 +77,6 @@ def test_each_control_changes_the_figures(browser: Browser, server: Target, show
         choose(page, "Sum of a number")
         choose(page, "properties.files")
         page.wait_for_selector("text=Sum of properties.files")
-
-
-def test_what_is_brushed_is_what_everything_below_shows(browser: Browser, server: Target, showcase: Showcase) -> None:
-    wb = showcase.workbench(TENANT)
-    with opened(browser, server, "explore", CHART, viewport={"width": DESK, "height": 2400}) as page:
-        pick(page, "Event type")
-        page.wait_for_selector("text=Events by Event type")
-        before = page.locator(TILES).first.inner_text()
-        brush(page, 0.35, 0.6)
-        page.wait_for_function("before => document.querySelector('.wb-tiles b').innerText !== before", arg=before)
-        statement = page.locator(".wb-values").inner_text()
-        since, until = re.findall(r"\d{4}-\d\d-\d\dT00:00:00\+00:00", statement)
-        narrow = Question().within(datetime.fromisoformat(since), datetime.fromisoformat(until))
-        assert page.locator(TILES).first.inner_text() == figure(wb, narrow)
-        whole = wb.sql(
-            "select event_type, count(*) as events from fct_usage_events "
-            "where occurred_at >= $1::timestamptz and occurred_at < $2::timestamptz group by 1 order by 2 desc, 1",
-            [since, until],
-        )
-        first = page.locator("marimo-table tbody tr").first
-        assert first.locator("td").nth(1).inner_text() == whole["event_type"][0]
-        assert first.locator("td").nth(2).inner_text() == numbers.count(whole["events"][0])
-        first.locator("[role=checkbox]").click()
-        page.wait_for_selector(f"text=All {whole['events'][0]:,} events of the chosen group")
 
 
 def usual(wb: Workbench, period: str = "Last 90 days") -> Question:
@@ -127,21 +102,3 @@ def choose(page: Page, option: str) -> None:
     page.locator("select", has=page.locator("option", has_text=re.compile(f"^{re.escape(option)}$"))).select_option(
         option
     )
-
-
-def pick(page: Page, option: str) -> None:
-    """Choose one of several in the list of dimensions."""
-    page.get_by_text("Select...").first.click()
-    page.get_by_role("option", name=option, exact=True).click()
-    page.keyboard.press("Escape")
-
-
-def brush(page: Page, start: float, end: float) -> None:
-    """Drag along the chart between two parts of its width."""
-    box = page.locator(CHART).first.bounding_box()
-    assert box is not None
-    across, down = box["x"] + box["width"] * start, box["y"] + box["height"] / 2
-    page.mouse.move(across, down)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * end, down, steps=12)
-    page.mouse.up()

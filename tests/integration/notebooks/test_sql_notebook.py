@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import DESK, PHONE
-from tests.integration.notebooks.analyst_pages import assert_it_fits_and_can_be_read, opened, served_to
+from tests.integration.notebooks.analyst_pages import assert_it_can_be_read, assert_it_fits, opened, served_to
 from tests.integration.notebooks.served import Target
 from tests.showcase import Showcase
 from workbench.notebooks import sql
@@ -48,10 +48,12 @@ def test_the_page_fits_and_can_be_read(browser: Browser, server: Target, width: 
     with opened(browser, server, "sql", EDITOR, viewport=viewport, color_scheme=scheme) as page:
         ask(page, "select event_type, count(*) as events from fct_usage_events group by 1 order by 2 desc")
         page.wait_for_selector("text=History of this session")
-        assert_it_fits_and_can_be_read(page)
+        assert_it_fits(page)
+        assert_it_can_be_read(page)
         ask(page, "select event_typo from fct_usage_events")
         page.wait_for_selector(".wb-place")
-        assert_it_fits_and_can_be_read(page)
+        assert_it_fits(page)
+        assert_it_can_be_read(page)
 
 
 def test_an_answer_is_a_table_and_a_chart(browser: Browser, server: Target, showcase: Showcase) -> None:
@@ -94,23 +96,6 @@ def test_a_refused_statement_says_why_with_the_place_marked(browser: Browser, se
         page.wait_for_selector('text=column "event_typo" does not exist')
         assert page.locator(".wb-place").inner_text().startswith("3: where event_typo = 'x'\n")
         assert page.locator(".wb-place b").first.inner_text() == "event_typo"
-
-
-def test_of_too_long_an_answer_the_first_rows_are_shown(browser: Browser, server: Target) -> None:
-    with opened(browser, server, "sql", EDITOR, viewport={"width": DESK, "height": 1600}) as page:
-        ask(page, "select n from generate_series(1, 5000) as n")
-        page.wait_for_selector("text=There are more rows.")
-        page.wait_for_selector("text=first 1,000 rows")
-
-
-def test_a_statement_of_the_history_comes_back_into_the_editor(browser: Browser, server: Target) -> None:
-    with opened(browser, server, "sql", EDITOR, viewport={"width": DESK, "height": 1600}) as page:
-        ask(page, "select 7 as lucky")
-        page.wait_for_selector("text=1 row,")
-        ask(page, "select 8 as lucky")
-        page.wait_for_selector("marimo-table tbody tr >> text=select 8 as lucky")
-        page.locator("marimo-table tbody tr", has_text="select 7 as lucky").locator("[role=checkbox]").click()
-        page.wait_for_function("document.querySelector('.cm-content').innerText.includes('select 7 as lucky')")
 
 
 def ask(page: Page, statement: str) -> None:

@@ -81,6 +81,17 @@ def test_integers_go_to_the_page_as_floats() -> None:
     assert chart.data.schema["events"] == pl.Float64
 
 
+def test_bars_without_groups_have_their_height_and_width() -> None:
+    whole_period = Question(granularity="day")
+    figures = pl.DataFrame({"period": [DAYS[0], DAYS[2]], "events": [3, 1]})
+    picture = charts.svg(explore.draw(whole_period, figures, figures.head(1).select("events")).chart)
+    bars = re.findall(r'aria-roledescription="bar" d="([^"]*)"', picture)
+    corners = [[tuple(map(float, pair)) for pair in re.findall(r"[ML]([\d.]+),([\d.]+)", bar)] for bar in bars]
+    sizes = [[max(side) - min(side) for side in zip(*each, strict=True)] for each in corners]
+    assert len(sizes) == 2
+    assert all(width > 100 and height > 50 for width, height in sizes)
+
+
 def test_two_groups_that_are_spelt_alike_stay_apart() -> None:
     two = Question(dimensions=(PATH, Field("b")), granularity="day")
     names = {"properties.path": ["a · b", "a"], "properties.b": ["c", "b · c"]}
