@@ -23,6 +23,8 @@ from workbench.session import Freshness, Source
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PACKAGE = "workbench.notebooks"
+STATEMENTS = "sql"
+"""Shows what somebody types, and nothing before that."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +46,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reportable(folder: Path = NOTEBOOKS) -> list[Notebook]:
-    """The notebooks of which there can be reports: those about one tenant."""
-    return [each for each in read_catalog(folder) if not each.for_stewards]
+    """The notebooks of which there can be reports: those about one tenant that show something by themselves."""
+    return [each for each in read_catalog(folder) if not each.for_stewards and each.name != STATEMENTS]
 
 
 def make_report(

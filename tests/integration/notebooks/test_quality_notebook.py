@@ -21,6 +21,8 @@ from workbench.people.register import add_user, set_user
 from workbench.stewards import Decisions, Desk, Outcome, Process, Request, Steward, install, steward_of
 from workbench.stewards.decision import new_token
 
+pytestmark = pytest.mark.long
+
 MIRA = "mira@example.com"
 
 
