@@ -19,6 +19,8 @@ from pipeline.core.errors import StackError
 
 CONNECTIONS = 1_000
 IDLE_SECONDS = 30
+WAITING = 2_048
+"""Connections that may wait to be taken in."""
 GRACE_SECONDS = 30
 """What requests have to be answered in once the server is to stop."""
 
@@ -44,22 +46,44 @@ def serve(
     Raises StackError where the address cannot be listened on. The end of the block waits for the
     answers to requests that were taken in, GRACE_SECONDS at most.
     """
-    listener = _listen(host, port)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=GuardedProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=connections,
-            timeout_keep_alive=idle_seconds,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+    config = uvicorn.Config(
+        app,
+        http=GuardedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=connections,
+        timeout_keep_alive=idle_seconds,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    with listening(host, port) as listener, running(config, listener, name="API"):
+        yield _url(host, listener.getsockname()[1])
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket, closed in the end; port 0 takes a free one. Raises StackError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=WAITING)
+    except OSError as error:
+        raise StackError(
+            f"Cannot listen on port {port} of {host}: {error.strerror}.", remedy="Choose another with --port."
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def running(config: uvicorn.Config, listener: socket.socket, *, name: str) -> Iterator[None]:
+    """A server on a thread of its own while the block runs; its end waits for what the configuration grants.
+
+    Raises StackError, by the server's name, if it does not start.
+    """
+    server = _Server(config)
 
     def run() -> None:
         try:
@@ -67,27 +91,16 @@ def serve(
         finally:
             server.serves.set()
 
-    thread = threading.Thread(target=run, name="api", daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     server.serves.wait()
     try:
         if not server.started:
-            raise StackError("The API did not start; its log says why.")
-        yield _url(host, listener.getsockname()[1])
+            raise StackError(f"The {name} did not start; its log says why.")
+        yield
     finally:
         server.should_exit = True
         thread.join()
-        listener.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2_048)
-    except OSError as error:
-        raise StackError(
-            f"Cannot listen on port {port} of {host}: {error.strerror}.", remedy="Choose another with --port."
-        ) from error
 
 
 def _url(host: str, port: int) -> str:

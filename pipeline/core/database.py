@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -54,6 +54,8 @@ class Database:
     admin_url: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict, repr=False)
+    analyst_url: str | None = field(default=None, repr=False)
+    """A hot standby, where tenants read; None where they read from the server itself."""
 
     def password(self, login: str) -> str | None:
         """The password of a login role: base64url of HMAC-SHA256(secret, login)."""
@@ -65,6 +67,10 @@ class Database:
     def login_url(self, login: str) -> str:
         """A libpq URI that logs in as `login`."""
         return self.overrides.get(login) or _with_user(self.admin_url, login, self.password(login))
+
+    def reading_url(self, login: str) -> str:
+        """A libpq URI at which a tenant's login reads: on the standby, if there is one."""
+        return (replace(self, admin_url=self.analyst_url) if self.analyst_url else self).login_url(login)
 
     def url(self, role: ServiceRole) -> str:
         """A libpq URI that logs in as a service role."""

@@ -115,6 +115,20 @@ def tenant_login(database: Database, tenant_id: str) -> str:
         return _login(session, tenant_id)
 
 
+def tenant_url(database: Database, tenant_id: str) -> str:
+    """The address at which the tenant reads. Raises TenantError if it is unknown, or suspended.
+
+    The database refuses the login of a suspended tenant too; this tells why.
+    """
+    with admin_session(database) as session:
+        if get_tenant(session, tenant_id).status == "suspended":
+            raise TenantError(
+                f"Tenant {tenant_id} is suspended, and so is its login.",
+                remedy=f"`workbench tenants resume {tenant_id}` undoes that.",
+            )
+        return database.reading_url(_login(session, tenant_id))
+
+
 def get_tenant(session: Session, tenant_id: str) -> Tenant:
     """The tenant, in this session. Raises TenantError if it is unknown."""
     tenant = session.get(Tenant, tenant_id)

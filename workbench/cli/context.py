@@ -42,7 +42,9 @@ def open_database(settings: Settings) -> Iterator[Database]:
     from pipeline.core.embedded import EmbeddedPostgres
 
     if settings.database_url:
-        database = Database(admin_url=settings.database_url, secret=settings.secret)
+        database = Database(
+            admin_url=settings.database_url, secret=settings.secret, analyst_url=settings.analyst_database_url
+        )
         require_deployed(database)
         yield database
         return

@@ -103,10 +103,10 @@ def _migrated(database: Database) -> dict[str, str]:
 
 
 def _tenant_url(settings: Settings, tenant_id: str) -> str:
-    from pipeline.core.tenants import tenant_login
+    from pipeline.core.tenants import tenant_url
 
     with open_database(settings) as database:
-        return database.login_url(tenant_login(database, tenant_id))
+        return tenant_url(database, tenant_id)
 
 
 def _role_url(settings: Settings, role: str) -> str:

@@ -59,12 +59,12 @@ def run(
             f"`workbench db url --tenant {tenant}` prints",
             param_hint="FILE",
         )
-    from workbench.session import opening
+    from pipeline.core.tenants import tenant_url
 
     settings = read_settings()
     interrupt_on_signals()
     with open_database(settings) as database:
-        address = opening.find_address(database, tenant, analyst_url=settings.analyst_database_url)
+        address = tenant_url(database, tenant)
         _ensure_notebook(chosen)
         environment = environment_of(tenant, address, os.environ)
         say(f"The editor opens {chosen} for tenant {tenant}. Ctrl-C ends it.")

@@ -123,7 +123,6 @@ def _workbenches(settings: Settings, database: Database, people: People) -> Iter
     from pipeline.core.errors import TenantError
     from workbench.session import registry
     from workbench.session.extracts import ExtractCache
-    from workbench.session.opening import analyst_login_url
     from workbench.session.pool import Pool
     from workbench.session.workbench import Workbench
 
@@ -138,7 +137,7 @@ def _workbenches(settings: Settings, database: Database, people: People) -> Iter
         return Workbench(
             tenant_id=tenant.tenant_id,
             display_name=tenant.display_name,
-            url=analyst_login_url(database, tenant.login, settings.analyst_database_url),
+            url=database.reading_url(tenant.login),
             pool=pool,
             cache=cache,
         )

@@ -53,10 +53,9 @@ def make(
 
     settings = read_settings()
     cache = settings.notebooks.cache_dir or settings.home / EXTRACTS
-    standby = settings.analyst_database_url
     with (
         open_database(settings) as database,
-        open_workbench(database, tenant, cache_dir=cache, analyst_url=standby) as workbench,
+        open_workbench(database, tenant, cache_dir=cache) as workbench,
     ):
         with errors.status("Making the report"):
             made = make_report(

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from pipeline.core.errors import TenantError
 from workbench.cli.context import open_database, read_settings
 from workbench.cli.output import JsonFlag, count, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from pipeline.core.database import Database
     from workbench.tenant_query import Answer
 
 STANDARD_INPUT = "-"
@@ -56,14 +54,12 @@ def run(
     """
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")
-    from pipeline.core.tenants import tenant_login
+    from pipeline.core.tenants import tenant_url
     from workbench.tenant_query import ask
 
     asked = sys.stdin.read() if statement == STANDARD_INPUT else statement
     with open_database(read_settings()) as database:
-        _require_active(database, tenant)
-        url = database.login_url(tenant_login(database, tenant))
-        answer = ask(url, asked, most_rows=limit, timeout_seconds=timeout)
+        answer = ask(tenant_url(database, tenant), asked, most_rows=limit, timeout_seconds=timeout)
     if as_json:
         print_json(_document(answer))
     elif as_csv:
@@ -99,16 +95,3 @@ def _typed(value: str | None, kind: str) -> object:
         return value == "t"
     # As it is written, without a detour through a float; NaN and infinity are no JSON.
     return value if value.lstrip("-") in ("NaN", "Infinity") else msgspec.Raw(value.encode())
-
-
-def _require_active(database: Database, tenant_id: str) -> None:
-    """The login of a suspended tenant is refused by the database too; this tells why."""
-    from pipeline.core.sessions import admin_session
-    from pipeline.core.tenants import get_tenant
-
-    with admin_session(database) as session:
-        if get_tenant(session, tenant_id).status == "suspended":
-            raise TenantError(
-                f"Tenant {tenant_id} is suspended, and so is its login.",
-                remedy=f"`workbench tenants resume {tenant_id}` undoes that.",
-            )

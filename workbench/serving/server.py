@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
-from pipeline.core.errors import StackError
+from api.server import listening, running
 from pipeline.core.notebooks import NotebookSettings
 from workbench.serving.app import Application
 
@@ -22,18 +20,6 @@ LONGEST_MESSAGE = 1_000_000
 """Bytes of a WebSocket message from a browser, which has little to say there."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, telling when it serves."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.serves = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.serves.set()
-
-
 @contextmanager
 def serve(make_app: Callable[[int], Application], settings: NotebookSettings) -> Iterator[int]:
     """Serve while the block runs; yields the port. `make_app` gets the port, which port 0 leaves open.
@@ -41,29 +27,10 @@ def serve(make_app: Callable[[int], Application], settings: NotebookSettings) ->
     Raises StackError where the address cannot be listened on. The end of the block closes all notebooks
     and waits for it.
     """
-    listener = _listen(settings.host, settings.port)
-    port = int(listener.getsockname()[1])
-    try:
-        server = _Server(_config(make_app(port), settings))
-        thread = threading.Thread(target=_run, args=(server, listener), name="notebooks", daemon=True)
-        thread.start()
-        server.serves.wait()
-        try:
-            if not server.started:
-                raise StackError("The notebook server did not start; its log says why.")
+    with listening(settings.host, settings.port) as listener:
+        port = int(listener.getsockname()[1])
+        with running(_config(make_app(port), settings), listener, name="notebook server"):
             yield port
-        finally:
-            server.should_exit = True
-            thread.join()
-    finally:
-        listener.close()
-
-
-def _run(server: _Server, listener: socket.socket) -> None:
-    try:
-        server.run(sockets=[listener])
-    finally:
-        server.serves.set()
 
 
 def _config(app: Application, settings: NotebookSettings) -> uvicorn.Config:
@@ -84,14 +51,3 @@ def _config(app: Application, settings: NotebookSettings) -> uvicorn.Config:
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise StackError(
-            f"The notebook server cannot listen on port {port} of {host}: {error.strerror}.",
-            remedy="Choose another with --port.",
-        ) from error

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
 from pipeline.core.database import Database
-from pipeline.core.errors import SettingsError, TenantError
-from pipeline.core.models import Tenant
+from pipeline.core.errors import SettingsError
 from pipeline.core.sessions import admin_session
-from pipeline.core.tenants import get_tenant, tenant_login
+from pipeline.core.tenants import get_tenant, tenant_url
 from workbench.session.extracts import ExtractCache
 from workbench.session.pool import Pool
 from workbench.session.workbench import Workbench
@@ -32,45 +30,22 @@ def open_workbench(
     tenant_id: str,
     *,
     cache_dir: Path,
-    analyst_url: str | None = None,
     pool: Pool | None = None,
 ) -> Workbench:
     """The workbench of a tenant, as one that may look its login up; a pool may be shared with other tenants.
 
-    `analyst_url` is the address of a standby, where the tenant reads if it is given. Raises TenantError
-    for a tenant that is unknown or suspended, DatabaseUnavailable.
+    Raises TenantError for a tenant that is unknown or suspended, DatabaseUnavailable.
     """
+    url = tenant_url(database, tenant_id)
+    with admin_session(database) as session:
+        display_name = get_tenant(session, tenant_id).display_name
     return Workbench(
         tenant_id=tenant_id,
-        display_name=_active(database, tenant_id).display_name,
-        url=analyst_login_url(database, tenant_login(database, tenant_id), analyst_url),
+        display_name=display_name,
+        url=url,
         pool=pool or Pool(),
         cache=ExtractCache(cache_dir),
     )
-
-
-def find_address(database: Database, tenant_id: str, *, analyst_url: str | None = None) -> str:
-    """The address at which the tenant reads. Raises TenantError, DatabaseUnavailable."""
-    _active(database, tenant_id)
-    return analyst_login_url(database, tenant_login(database, tenant_id), analyst_url)
-
-
-def _active(database: Database, tenant_id: str) -> Tenant:
-    """The tenant. Raises TenantError if it is unknown, or suspended: the database refuses its login too."""
-    with admin_session(database) as session:
-        tenant = get_tenant(session, tenant_id)
-        session.expunge(tenant)
-    if tenant.status == "suspended":
-        raise TenantError(
-            f"Tenant {tenant_id} is suspended, and so is its login.",
-            remedy=f"`workbench tenants resume {tenant_id}` undoes that.",
-        )
-    return tenant
-
-
-def analyst_login_url(database: Database, login: str, analyst_url: str | None) -> str:
-    """Where a tenant's login reads: on the standby, if there is one."""
-    return (dataclasses.replace(database, admin_url=analyst_url) if analyst_url else database).login_url(login)
 
 
 def connect(url: str | None, environment: Mapping[str, str]) -> Workbench:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
 from pipeline.core.database import Database
 from tests.command_line import CommandLine
+from tests.integration.cli.conftest import environment
 
 INSERT = """
 insert into marts.feature_adoption (tenant_id, event_type, adopters, events, first_used_at, last_used_at)
@@ -105,3 +107,11 @@ def test_values_that_python_cannot_hold_are_printed_as_postgresql_writes_them(ac
     assert "12345678901234567890.10" in printed
     assert '"{""a"": [1]}","{1,2}",,t' in printed
     assert "\x1b" not in acme.run("sql", "--tenant", "acme", question).stdout
+
+
+def test_a_tenants_sql_goes_to_the_standby_if_there_is_one(acme: CommandLine, database: Database, home: Path) -> None:
+    nowhere = "postgresql://admin@127.0.0.1:1/workbench"
+    standby = CommandLine(environment(database, home) | {"ANALYST_DATABASE_URL": nowhere})
+    assert "127.0.0.1:1/" in standby.run("sql", "--tenant", "acme", "select 1", exits=1).stderr
+    assert "@127.0.0.1:1/workbench" in standby.run("db", "url", "--tenant", "acme").stdout
+    assert acme.run("sql", "--tenant", "acme", "select 1").stdout

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from psycopg import sql
 
+from pipeline.core.tenants import tenant_url
 from tests.conftest import DBT_DIR
 from tests.showcase import Showcase
-from workbench.session.opening import TENANT_URL, find_address
+from workbench.session.opening import TENANT_URL
 
 HOW_TO = DBT_DIR.parent / "docs" / "analysts-python.md"
 
@@ -66,7 +67,7 @@ def test_the_catalog_tells_every_column_with_a_description(showcase: Showcase) -
 
 
 def test_the_how_to_for_analysts_runs_as_it_stands(showcase: Showcase, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = find_address(showcase.database, showcase.tenants[0])
+    address = tenant_url(showcase.database, showcase.tenants[0])
     monkeypatch.setenv(TENANT_URL, address)
     monkeypatch.setenv("XDG_CACHE_HOME", str(showcase.cache_dir.parent))
     blocks = re.findall(r"^```python\n(.*?)^```", HOW_TO.read_text(), re.DOTALL | re.MULTILINE)

@@ -33,6 +33,15 @@ def test_with_a_secret_every_login_has_its_own_password() -> None:
     assert Database(admin_url=SERVER, secret="t" * 32).password("workbench_api") != api
 
 
+def test_a_tenant_reads_on_the_standby_if_there_is_one_and_nobody_else_does() -> None:
+    database = Database(admin_url=SERVER, secret="s" * 32)
+    password = database.password("t_1")
+    assert database.reading_url("t_1") == database.login_url("t_1")
+    standby = Database(admin_url=SERVER, secret="s" * 32, analyst_url="postgresql://admin:b@standby/analytics")
+    assert standby.reading_url("t_1") == f"postgresql://t_1:{password}@standby/analytics"
+    assert standby.url(ServiceRole.API) == database.url(ServiceRole.API)
+
+
 def test_a_login_may_have_an_address_of_its_own() -> None:
     database = Database(admin_url=SERVER, secret="s" * 32, overrides={"workbench_bi": "postgresql://bi@standby/a"})
     assert database.url(ServiceRole.BI) == "postgresql://bi@standby/a"

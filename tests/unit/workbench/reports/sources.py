@@ -57,15 +57,15 @@ class InMemory:
 
     def sql(self, query: str, params: Sequence[object] | Mapping[str, object] = (), **_: Any) -> pl.DataFrame:
         """Nothing that reports of these tests need."""
-        raise NotImplementedError(query, params)
+        raise AssertionError(f"a report asks tables alone, not {query} with {params}")
 
     def tables(self) -> pl.DataFrame:
         """Nothing that reports of these tests need."""
-        raise NotImplementedError
+        raise AssertionError("a report asks tables alone")
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
         """Nothing that reports of these tests need."""
-        raise NotImplementedError
+        raise AssertionError("a report asks tables alone")
 
 
 def _events() -> pl.DataFrame:

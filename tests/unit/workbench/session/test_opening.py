@@ -6,20 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.database import Database
 from pipeline.core.errors import SettingsError
 from workbench.session.connection import conninfo
-from workbench.session.opening import analyst_login_url, cache_folder, connect
-
-PRIMARY = Database(admin_url="postgresql://admin:a@primary/workbench", secret="s" * 32)
-
-
-def test_a_tenant_logs_in_on_the_standby_if_there_is_one() -> None:
-    password = PRIMARY.password("t_1")
-    assert analyst_login_url(PRIMARY, "t_1", None) == f"postgresql://t_1:{password}@primary/workbench"
-    standby = "postgresql://admin:b@standby:5433/workbench?sslmode=require"
-    found = analyst_login_url(PRIMARY, "t_1", standby)
-    assert found == f"postgresql://t_1:{password}@standby:5433/workbench?sslmode=require"
+from workbench.session.opening import cache_folder, connect
 
 
 def test_every_session_is_in_utc_read_only_and_keeps_what_the_address_asks_for() -> None:
