@@ -19,6 +19,8 @@ from workbench.session import ConnectionLost, Source, SourceError, TooManyConnec
 T = TypeVar("T")
 
 MOMENT = "%-d %b %Y, %H:%M UTC"
+HOME = '<a href="../../">All notebooks</a>'
+"""From a notebook's address on the server to the page that lists them."""
 AGAIN = "Reload the page to try again."
 
 
@@ -77,9 +79,14 @@ def header(wb: Source, title: str, question: str) -> mo.Html:
     promotion = f"<span>Promotion {fresh.promotion_id}</span>" if fresh.promotion_id is not None else ""
     held = held_banner(fresh.held_since) if fresh.held else ""
     return mo.Html(
-        f'<header class="wb-head"><div class="wb-facts"><b>{escape(wb.display_name)}</b><span>{told}</span>{promotion}'
-        f"</div><h1>{escape(title)}</h1><p>{escape(question)}</p></header>{held}"
+        f'<header class="wb-head"><div class="wb-facts">{way_home()}<b>{escape(wb.display_name)}</b>'
+        f"<span>{told}</span>{promotion}</div><h1>{escape(title)}</h1><p>{escape(question)}</p></header>{held}"
     )
+
+
+def way_home() -> str:
+    """HTML that leads back to the list of notebooks, where a server has one."""
+    return HOME if registry.current() is not None else ""
 
 
 def held_banner(since: datetime | None) -> str:

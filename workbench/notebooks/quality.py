@@ -42,7 +42,7 @@ def _(look_again, steward):
     again = mo.ui.button(
         label="Look again", on_click=lambda _: look_again(lambda n: n + 1), tooltip="Read all of it anew"
     )
-    mo.vstack([mo.Html(pieces.head(TITLE, QUESTION, steward.email)), again], align="start")
+    mo.vstack([mo.Html(pieces.head(TITLE, QUESTION, steward.email, frame.way_home())), again], align="start")
     return
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from workbench.promotions import PromotionLine
 from workbench.quality import shown
@@ -30,10 +31,10 @@ MOST_HELD = 100
 """Held tenants that are listed, the longest held first; any can be chosen."""
 
 
-def head(title: str, question: str, email: str) -> str:
-    """The head of the page, with the style of its pieces."""
+def head(title: str, question: str, email: str, way_home: str = "") -> str:
+    """The head of the page, with the style of its pieces; `way_home` is HTML that leads to the list of notebooks."""
     style = (FOLDER / STYLE).read_text(encoding="utf-8")
-    return f"<style>{style}</style>{_macro('head')(title, question, email)}"
+    return f"<style>{style}</style>{_macro('head')(title, question, email, Markup(way_home))}"
 
 
 def tiles(held: Sequence[HeldTenant], promotions: Sequence[PromotionLine]) -> str:

@@ -108,6 +108,7 @@ def test_overview(analyst: tuple[Person, Marts]) -> None:
     assert person.tile("Events") == marts.figure(EVENTS, days=28)
     assert person.tile("Sessions") == marts.figure(SESSIONS, days=28)
     walk(person, 5)
+    go_home(person)
 
 
 def test_explore(analyst: tuple[Person, Marts]) -> None:
@@ -154,6 +155,12 @@ def test_sql(analyst: tuple[Person, Marts]) -> None:
     walk(person, 3)
 
 
+def go_home(person: Person) -> None:
+    """Follow the link on a notebook that leads to the list of notebooks."""
+    person.page.get_by_role("link", name="All notebooks").click()
+    person.page.get_by_text("Sign out").wait_for()
+
+
 def ask(person: Person, editor: Any, statement: str) -> None:
     """Write a statement and run it."""
     editor.click()
@@ -172,3 +179,4 @@ def test_quality(browser: Browser, server: str, showcase: Showcase, window: str,
         assert person.tile("Events that wait") == Marts(showcase).figure(HELD_EVENTS)
         assert showcase.held in person.text()
         walk(person, 5)
+        go_home(person)

@@ -107,6 +107,15 @@ def test_a_page_says_whose_data_it_shows_and_of_when() -> None:
     assert "wb-banner" not in html
 
 
+def test_the_head_leads_back_to_the_list_of_notebooks_where_there_is_one() -> None:
+    assert "All notebooks" not in frame.header(source(), "Overview", "How much?").text
+    registry.install(lambda tenant_id: pytest.fail(f"{tenant_id} is not to be opened"))
+    try:
+        assert '<a href="../../">All notebooks</a>' in frame.header(source(), "Overview", "How much?").text
+    finally:
+        registry.uninstall()
+
+
 def test_a_held_tenant_is_told_since_when() -> None:
     html = frame.header(source(held=True, held_since=AS_OF), "Overview", "How much?").text
     assert "Newer data is held back since" in html
