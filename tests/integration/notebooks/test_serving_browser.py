@@ -92,12 +92,14 @@ def test_our_pages_fit_and_can_be_read(browser: Browser, target: Target, width: 
         page.get_by_label("Tenant").select_option("globex")
         page.get_by_role("button", name="Show").click()
         page.get_by_role("heading", name="Globex <Corporation>").wait_for()
+        page.wait_for_load_state()
         assert page.get_by_text("20 minutes ago").is_visible()
         assert page.get_by_role("link", name="Overview").count() + page.get_by_role("link", name="Rows").count() == 2
         assert_it_fits(page)
         assert_it_can_be_read(page)
         page.get_by_role("link", name="Account").click()
         page.get_by_label("New password").wait_for()
+        page.wait_for_load_state()
         assert_it_fits(page)
         assert_it_can_be_read(page)
 

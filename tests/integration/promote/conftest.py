@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.core.database import Database
-from tests.conftest import deployed
+from tests.conftest import DBT_DIR, deployed
 from tests.integration.promote.estate import Compiled, Estate, compile_models
-from tests.integration.promote.world import ScriptedGate, World, copy_models
+from tests.integration.promote.world import ScriptedGate, World
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,10 +19,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="package")
-def shared_world(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A deployed database with a promoter of three of its marts."""
+def shared_world(cluster: str, template: str, compiled: Compiled) -> Iterator[World]:
+    """A deployed database whose promoters run what dbt compiled, without dbt."""
     with deployed(cluster, template) as database:
-        yield World(database=database, dbt_dir=copy_models(tmp_path_factory.mktemp("models")))
+        yield World(database=database, dbt_dir=DBT_DIR, new_builder=lambda: compiled.builder(database))
 
 
 @pytest.fixture(scope="package")

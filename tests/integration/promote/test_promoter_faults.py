@@ -16,8 +16,8 @@ import pytest
 from pipeline.core.database import ServiceRole
 from pipeline.core.errors import DatabaseUnavailable, PromotionError, PromotionRunning
 from pipeline.promote import ledger
-from pipeline.promote.build import Builder
 from pipeline.promote.promotion import PromotionState
+from tests.integration.promote.estate import CompiledBuilder
 from tests.integration.promote.world import World, wait_until
 
 PUBLISHED = "select count(*) from marts.fct_usage_events"
@@ -133,12 +133,12 @@ def test_a_build_that_failed_because_the_database_went_away_is_to_be_tried_again
     world.tenants("rebuilt")
     world.land("rebuilt", 5)
 
-    def lose_the_database(builder: Builder, **_: str) -> None:
+    def lose_the_database(builder: CompiledBuilder, **_: str) -> None:
         assert world.value(CUT_OFF)
         raise PromotionError(f"{builder} lost its connections as well.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Builder, "build", lose_the_database)
+        patched.setattr(CompiledBuilder, "build", lose_the_database)
         with pytest.raises(DatabaseUnavailable, match="'build'"):
             world.promote()
     assert world.promote().promoted == {"rebuilt": 5}

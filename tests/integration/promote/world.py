@@ -98,6 +98,8 @@ class World:
     database: Database
     dbt_dir: Path
     gate: ScriptedGate = field(default_factory=ScriptedGate)
+    new_builder: Callable[[], Any] | None = None
+    """What builds candidates in place of dbt; None is dbt, which other models always get."""
 
     def __post_init__(self) -> None:
         self.promoter = self.new_promoter()
@@ -105,7 +107,10 @@ class World:
 
     def new_promoter(self, *, wait_seconds: float = 20, dbt_dir: Path | None = None) -> Promoter:
         """Another promoter on the same database, as another process would have."""
-        return Promoter(self.database, self.gate, dbt_dir or self.dbt_dir, utc_now, wait_seconds=wait_seconds)
+        promoter = Promoter(self.database, self.gate, dbt_dir or self.dbt_dir, utc_now, wait_seconds=wait_seconds)
+        if self.new_builder is not None and dbt_dir is None:
+            promoter._builder = self.new_builder()
+        return promoter
 
     def tenants(self, *names: str) -> None:
         """Add tenants."""

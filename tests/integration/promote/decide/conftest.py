@@ -18,6 +18,4 @@ from tests.integration.promote.world import World
 def shared_world(cluster: str, template: str, compiled: Compiled) -> Iterator[World]:
     """A deployed database with a quick promoter of all marts."""
     with deployed(cluster, template) as database:
-        world = World(database=database, dbt_dir=DBT_DIR)
-        world.promoter._builder = compiled.builder(database)  # type: ignore[assignment]
-        yield world
+        yield World(database=database, dbt_dir=DBT_DIR, new_builder=lambda: compiled.builder(database))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 
 import polars as pl
 import pyarrow as pa
@@ -42,6 +44,12 @@ def got(cache: ExtractCache, owner: str, *key: object, fill: Fill = refuse) -> E
     extract = cache.get(owner, key, fill, Reading())
     assert extract is not None
     return extract
+
+
+@pytest.fixture(autouse=True)
+def main_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook that ran in this process has left its own module there, of which no process can be made."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 @pytest.fixture
