@@ -17,7 +17,20 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from bench import analyst, consuming, fairness, gating, landing, memory, promotion, publishing, readers, reading, tables
+from bench import (
+    analyst,
+    consuming,
+    crowd,
+    fairness,
+    gating,
+    landing,
+    memory,
+    promotion,
+    publishing,
+    readers,
+    reading,
+    tables,
+)
 from bench.peers import comparison
 from bench.stand import Stand, new_broker, new_stand
 from checks.gate import ExpectationsGate
@@ -39,6 +52,7 @@ class Measurement(StrEnum):
     PROMOTION = "promotion"
     GATING = "gating"
     ANALYST = "analyst"
+    CROWD = "crowd"
     CONSUMING = "consuming"
     PEERS = "peers"
     PUBLISHING = "publishing"
@@ -56,6 +70,7 @@ class Results(msgspec.Struct, kw_only=True):
     promotion: promotion.PromotionBench | None = None
     gating: gating.GatingBench | None = None
     analyst: analyst.AnalystBench | None = None
+    crowd: crowd.CrowdBench | None = None
     consuming: consuming.ConsumingBench | None = None
     peers: comparison.PeersBench | None = None
     publishing: publishing.PublishingBench | None = None
@@ -89,6 +104,7 @@ def main(
         Measurement.PROMOTION: lambda: _promotion(results, folder, facts or promotion.SIZES),
         Measurement.GATING: lambda: _gating(results, folder, facts or gating.SIZES),
         Measurement.ANALYST: lambda: _analyst(results, folder),
+        Measurement.CROWD: lambda: _crowd(results, folder),
         Measurement.CONSUMING: lambda: _consuming(results, folder),
         Measurement.PEERS: lambda: _peers(results, folder),
         Measurement.PUBLISHING: lambda: _publishing(results, folder),
@@ -137,6 +153,12 @@ def _analyst(results: Results, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="analyst-", dir=folder) as home, new_stand(folder) as stand:
         results.analyst = analyst.measure(stand.database, Path(home), tell=console.print)
     analyst.print_analyst(results.analyst)
+
+
+def _crowd(results: Results, folder: Path) -> None:
+    with new_stand(folder) as stand:
+        results.crowd = crowd.measure(stand, DBT_DIR)
+    crowd.print_crowd(results.crowd)
 
 
 def _consuming(results: Results, folder: Path) -> None:

@@ -104,8 +104,7 @@ def figures(wb: Workbench, **overrides: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "dark"), (PHONE, "light")])
 def test_the_page_fits_and_can_be_read(browser: Browser, server: Target, width: int, scheme: Any) -> None:
     with opened(browser, server, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
         assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")

@@ -41,8 +41,7 @@ def test_it_says_so_where_nothing_is_published(showcase: Showcase, which: str) -
     assert "Waiting for the first events" in "".join(getattr(output, "text", "") for output in outputs)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "dark"), (PHONE, "light")])
 def test_the_page_fits_and_can_be_read(browser: Browser, server: Target, width: int, scheme: Any) -> None:
     viewport = {"width": width, "height": 900}
     with opened(browser, server, "sql", EDITOR, viewport=viewport, color_scheme=scheme) as page:

@@ -15,6 +15,7 @@ METRICS = "select coalesce(sum(events), 0) from marts.tenant_usage_metrics where
 REFRESHED = "select full_refresh from control.promotion_tenants where tenant_id = %s order by promotion_id desc limit 1"
 
 
+@pytest.mark.long
 def test_changed_models_rebuild_each_tenant_once_also_those_held_meanwhile(database: Database, tmp_path: Path) -> None:
     world = World(database=database, dbt_dir=copy_models(tmp_path))
     world.tenants("passes", "held")

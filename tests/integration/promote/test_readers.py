@@ -1,12 +1,11 @@
 """Readers while promotions publish: figures agree at every moment, and nobody waits for anybody.
 
 The promotions are real but for dbt, which would be most of the time: a builder fills the candidate tables
-of three marts by SQL. Two hundred of them, sealed, judged by script, published.
+of three marts by SQL. Hundreds of them in `make long`, sealed, judged by script, published.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +19,6 @@ from pipeline.core.tenants import tenant_login
 from pipeline.promote.build import Builder
 from tests.integration.promote.world import World
 
-PROMOTIONS = int(os.environ.get("READER_PROMOTIONS", "60"))
-OPEN_SECONDS = float(os.environ.get("READER_OPEN_SECONDS", "8"))
 TENANTS = ("reads-a", "reads-b")
 EVENTS = 6
 PAUSE_SECONDS = 0.005
@@ -177,29 +174,31 @@ def facts(database: Database) -> int:
         return int(connection.execute(AS_ANALYST[0].encode()).fetchall()[0][0])
 
 
-@pytest.mark.timeout(600)
-def test_two_hundred_promotions_never_show_a_reader_figures_that_disagree(quick: World) -> None:
+@pytest.mark.parametrize("promotions", [20, pytest.param(200, marks=pytest.mark.long)])
+def test_no_number_of_promotions_ever_shows_a_reader_figures_that_disagree(quick: World, promotions: int) -> None:
     before = facts(quick.database)
     with readers(quick) as loops:
-        for _ in range(PROMOTIONS):
+        for _ in range(promotions):
             promote_once(quick)
-    assert facts(quick.database) == before + PROMOTIONS * len(TENANTS) * EVENTS
-    assert all(loop.rounds >= PROMOTIONS for loop in loops), [loop.rounds for loop in loops]
-    print(f"{PROMOTIONS} promotions, reads: {[loop.rounds for loop in loops]}")
+    assert facts(quick.database) == before + promotions * len(TENANTS) * EVENTS
+    assert all(loop.rounds >= promotions for loop in loops), [loop.rounds for loop in loops]
+    print(f"{promotions} promotions, reads: {[loop.rounds for loop in loops]}")
 
 
-@pytest.mark.timeout(300)
-def test_no_promotion_waits_for_a_transaction_that_stays_open_nor_do_later_readers(quick: World) -> None:
+@pytest.mark.parametrize("open_seconds", [4, pytest.param(30, marks=pytest.mark.long)])
+def test_no_promotion_waits_for_a_transaction_that_stays_open_nor_do_later_readers(
+    quick: World, open_seconds: int
+) -> None:
     """And the open one goes on seeing what it saw."""
     with quick.database.connect(ServiceRole.BI, autocommit=True) as slow:
         slow.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with slow.transaction(), readers(quick):
             seen = [slow.execute(query.encode()).fetchall()[0][0] for query in AS_ANALYST]
-            ends = time.monotonic() + OPEN_SECONDS
+            ends = time.monotonic() + open_seconds
             published = []
             while time.monotonic() < ends:
                 published.append(promote_once(quick))
             assert [slow.execute(query.encode()).fetchall()[0][0] for query in AS_ANALYST] == seen
         assert facts(quick.database) == seen[0] + len(published) * len(TENANTS) * EVENTS
     assert len(published) >= 3
-    print(f"{len(published)} promotions beside a reader open for {OPEN_SECONDS:.0f} s, longest {max(published):.2f} s")
+    print(f"{len(published)} promotions beside a reader open for {open_seconds} s, longest {max(published):.2f} s")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import DESK, PHONE, assert_it_can_be_read, assert_it_fits, opened
+from tests.integration.promote.world import wait_until
 from tests.unit.workbench.quality.reports import finding, full_report, held, point, report, tenant
 from workbench.quality.page import render
 from workbench.quality.report import QualityReport
@@ -57,7 +58,7 @@ def test_the_page_of_one_tenant_with_long_names_fits(browser: Browser, tmp_path:
         [box] = page.get_by_role("region", name=f"Sample rows of {'rule_' * 20}, {name}").all()
         box.focus()
         page.keyboard.press("End")
-        page.wait_for_function("document.activeElement.scrollTop > 0")
+        wait_until(lambda: box.evaluate("e => e.scrollTop") > 0)
 
 
 def test_all_of_it_is_on_paper(browser: Browser, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def workbench(database: Database, tmp_path: Path) -> CommandLine:
     return CommandLine(environment(database, tmp_path / "home"))
 
 
+@pytest.mark.long
 def test_a_held_tenant_is_reported_and_its_decision_too(workbench: CommandLine, database: Database) -> None:
     for tenant in ("acme", "globex"):
         workbench.run("tenants", "add", tenant)
