@@ -18,6 +18,7 @@ import msgspec
 from starlette.requests import Request
 
 from api.refusals import Refusal
+from pipeline.core import logs, tracing
 from pipeline.core.errors import ApiKeyError, DatabaseUnavailable
 from pipeline.core.keys import Grant, KeyVerifier
 
@@ -65,10 +66,15 @@ class Authenticator:
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="keys")
 
     async def authorize(self, request: Request, scope: str) -> Grant:
-        """The grant of the request's key. Raises Refusal with 401, 403 or 503."""
+        """The grant of the request's key. Raises Refusal with 401, 403 or 503.
+
+        From then on log lines and the span of the request tell the tenant.
+        """
         grant = await self._grant(_presented_key(request))
         if grant is None:
             raise _unauthorized()
+        logs.bind(tenant_id=grant.tenant_id)
+        tracing.annotate(tenant_id=grant.tenant_id)
         if grant.suspended:
             raise Refusal(403, "tenant_suspended", "The tenant of this key is suspended.")
         if scope not in grant.scopes:

@@ -7,6 +7,7 @@ yields to other requests now and then, since a full request takes tens of millis
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -30,6 +31,8 @@ from pipeline.core.settings import IngestLimits
 from pipeline.stream.port import Overloaded, Publisher
 
 BYTES_BETWEEN_YIELDS = 65_536
+
+log = logging.getLogger(__name__)
 
 
 class _Decoded(msgspec.Struct, kw_only=True):
@@ -66,6 +69,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         ]
         answer = answer_of(sorted(results, key=lambda result: result.index))
         self.metrics.observe_answer(answer)
+        log.debug("answered %d events, %d of them invalid", len(results), len(decoded.invalid))
         return json_response(answer, status_of(answer))
 
     async def _decode(self, texts: Sequence[bytes], grant: Grant, received_at: datetime) -> _Decoded:

@@ -1,4 +1,4 @@
-"""The ingest endpoint as OpenAPI tells it: schemas, examples, and what every status means.
+"""The document, and the ingest endpoint as it tells it: schemas, examples, and what every status means.
 
 The examples are sent to the application by a test, so what stands here works.
 """
@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
+from api.embeds_desk import Embed, GuestEmbed
+from api.measures import Catalogue, Measure
 from api.outcomes import Answer
+from api.tokens import Dashboards
 from pipeline.core.canonical import NUMBER_LENGTH
 from pipeline.core.events import EVENT_TYPE, EVENT_TYPE_LENGTH
 from pipeline.core.plain import ID_LENGTH
@@ -60,7 +63,10 @@ ERROR_SCHEMA: Schema = {
         "message": {"type": "string", "description": "For people."},
         "details": {
             "type": "object",
-            "description": "On 503 `retry_with`: the ids given to events sent without one, by `index`.",
+            "description": (
+                "On 503 `retry_with`: the ids given to events sent without one, by `index`. "
+                "On 400 of a metric: the `parameter`, and what is `allowed`."
+            ),
         },
     },
 }
@@ -95,8 +101,9 @@ class DocumentedApi(FastAPI):
         document = super().openapi()
         components = document.setdefault("components", {})
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        (answer,), schemas = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
-        assert answer == {"$ref": "#/components/schemas/Answer"}
+        _, schemas = msgspec.json.schema_components(
+            [Answer, Catalogue, Measure, Dashboards, Embed, GuestEmbed], ref_template="#/components/schemas/{name}"
+        )
         components["schemas"] = schemas | {"Error": ERROR_SCHEMA}
         return document
 

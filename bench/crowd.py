@@ -194,8 +194,14 @@ async def _open(person: Person) -> float:
         (await browser.get(address)).raise_for_status()
     socket = f"{address.replace('http', 'ws', 1)}ws?{urlencode({'session_id': f's_{next(TABS):06x}'})}"
     headers, origin = {"cookie": person.cookie}, Origin(person.url)
-    options = {"open_timeout": PATIENCE_SECONDS, "max_size": None, "max_queue": None}
-    async with connect(socket, additional_headers=headers, origin=origin, **options) as tab:
+    async with connect(
+        socket,
+        additional_headers=headers,
+        origin=origin,
+        open_timeout=PATIENCE_SECONDS,
+        max_size=None,
+        max_queue=None,
+    ) as tab:
         async with asyncio.timeout(PATIENCE_SECONDS):
             async for said in tab:
                 if ENDED in str(said):

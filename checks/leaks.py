@@ -30,14 +30,17 @@ TENANTS_TRIED = 6
 
 LIMIT_TIME = "set statement_timeout = '20s'"
 
-# Whom nothing but views of `analytics` is for, and every right that they have beside them.
+# Whom nothing but views of `analytics` is for, or nothing at all, and every right that they have beside it.
 RIGHTS = """
 select reader.name, format('%I.%I', n.nspname, c.relname)
 from unnest(array['workbench_tenants', 'workbench_embed']) as reader (name)
 cross join pg_class as c
 inner join pg_namespace as n on n.oid = c.relnamespace
 where
-    n.nspname in ('raw', 'control', 'staging', 'intermediate', 'candidate', 'marts', 'journal', 'cache')
+    (
+        n.nspname in ('raw', 'control', 'staging', 'intermediate', 'candidate', 'marts', 'journal', 'cache')
+        or n.nspname = 'analytics' and reader.name = 'workbench_embed'
+    )
     and c.relkind in ('r', 'p', 'v', 'm', 'f')
     and (
         has_table_privilege(reader.name, c.oid, 'select, insert, update, delete, truncate, references, trigger')

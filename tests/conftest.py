@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
 from psycopg import sql
@@ -21,6 +22,8 @@ from psycopg import sql
 from pipeline.core import deployment
 from pipeline.core.database import Database, connect, with_database
 from pipeline.core.embedded import CONFIGURATION, EmbeddedPostgres
+from pipeline.core.metrics.catalog import read_metrics
+from pipeline.core.metrics.deploy import deploy_metrics
 from pipeline.core.tenants import add_tenant, tenant_login
 from pipeline.promote.deploy import deploy_marts
 from pipeline.promote.marts import read_cached_views, read_marts
@@ -37,7 +40,10 @@ settings.load_profile("workbench")
 DBT_DIR = Path(__file__).parent.parent / "dbt"
 TEMPLATE = "workbench_template"
 # The server may lose a test's data, never a test's truth: durability tests start their own.
-FAST = CONFIGURATION + "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+FAST = CONFIGURATION + "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = '256MB'\n"
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 2**30
+"""What must be free in memory for a server to live there: it copies a database for each test."""
 
 NewTenant = Callable[..., str]
 
@@ -53,7 +59,8 @@ def cluster() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    home = Path(tempfile.mkdtemp(prefix="workbench-tests-"))
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    home = Path(tempfile.mkdtemp(prefix="workbench-tests-", dir=MEMORY if in_memory else None))
     server = EmbeddedPostgres(home, configuration=FAST)
     server.start()
     deployment.close_maintenance_databases(server.admin_url)
@@ -68,11 +75,13 @@ def template(cluster: str) -> str:
     url = with_database(cluster, TEMPLATE)
     drop_database(cluster, TEMPLATE)
     deployment.ensure_database(url)
-    deployment.migrate(
-        Database(admin_url=url),
-        lambda connection: deploy_marts(connection, read_marts(DBT_DIR), read_cached_views(DBT_DIR)),
-    )
+    deployment.migrate(Database(admin_url=url), _deploy)
     return TEMPLATE
+
+
+def _deploy(connection: psycopg.Connection) -> None:
+    deploy_marts(connection, read_marts(DBT_DIR), read_cached_views(DBT_DIR))
+    deploy_metrics(connection, read_metrics())
 
 
 @contextmanager
@@ -81,7 +90,9 @@ def deployed(cluster: str, template: str) -> Iterator[Database]:
     name = f"workbench_{secrets.token_hex(6)}"
     with connect(with_database(cluster, "postgres"), autocommit=True, application="tests") as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
     database = Database(admin_url=with_database(cluster, name))
     with database.connect_admin() as connection:

@@ -38,6 +38,8 @@ class PromotionLine(msgspec.Struct, frozen=True, kw_only=True):
     changed_rows: int
     undoable: bool
     error: str | None
+    request_key: str | None = None
+    """What it was asked for: a run of Airflow, or whatever `promote --request` named."""
 
 
 class TenantLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,7 @@ select
     p.as_of, p.asked_by, p.full_refresh, t.events, t.promoted, t.held, t.undone,
     p.rows_written + p.rows_deleted as changed_rows,
     p.state = 'published' and p.journal_pruned_at is null as undoable,
-    p.error
+    p.error, p.request_key
 from control.promotions as p
 cross join lateral (
     select

@@ -22,6 +22,7 @@ from pipeline.core.database import Database, connect, database_name, with_databa
 from pipeline.core.errors import DeploymentError
 from pipeline.core.migrations import statements
 from pipeline.core.roles import OWNER, set_passwords
+from pipeline.core.signing_keys import ensure_signing_key
 
 OLDEST_SERVER = 150000
 LOCK = "select pg_advisory_xact_lock(hashtext('workbench deployment'))"
@@ -54,6 +55,7 @@ def migrate(database: Database, deploy_marts: DeployMarts) -> str:
         config.attributes["connection"] = bind
         command.upgrade(config, "head")
         connection.execute("reset role")
+        ensure_signing_key(connection)
         deploy_marts(connection)
         connection.execute(database_grants())
         set_passwords(connection, database)

@@ -12,6 +12,16 @@ WorkbenchError
 │   └── FingerprintMismatch
 ├── PromotionError
 │   └── PromotionRunning       (retryable)
+├── MetricError
+│   └── MetricTooSlow
+├── MetabaseError
+│   ├── MetabaseUnavailable    (retryable)
+│   └── SpecError
+├── EmbedError
+│   ├── EmbedsNotSetUp
+│   ├── UnknownDashboard
+│   ├── NothingPublished
+│   └── KeysInUse
 ├── HoldError
 ├── RollbackError
 └── StackError
@@ -20,6 +30,7 @@ WorkbenchError
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -31,6 +42,8 @@ class WorkbenchError(Exception):
     def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
         self.remedy = remedy
+        self.about: Mapping[str, object] = {}
+        """What was being worked on, for the log: see `logs.bound`."""
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -87,6 +100,53 @@ class PromotionRunning(PromotionError):
     """Another promotion is running."""
 
     retryable = True
+
+
+class MetricError(WorkbenchError):
+    """The metric cannot be answered as it was asked for."""
+
+
+class MetricTooSlow(MetricError):
+    """Counting took too long and was given up."""
+
+
+class MetabaseError(WorkbenchError):
+    """Metabase refuses, or is not as it must be."""
+
+
+class MetabaseUnavailable(MetabaseError):
+    """Metabase does not answer, or is still starting."""
+
+    retryable = True
+
+
+class SpecError(MetabaseError):
+    """The description of a dashboard is not as it must be; nothing was changed."""
+
+
+class EmbedError(WorkbenchError):
+    """No dashboard can be embedded as it was asked for."""
+
+
+class EmbedsNotSetUp(EmbedError):
+    """Dashboards cannot be embedded before Metabase is set up."""
+
+
+class UnknownDashboard(EmbedError):
+    """It is none of the dashboards that may be embedded."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+        """The slugs of those that may be."""
+        super().__init__(remedy=f"Those are: {', '.join(known) or 'none; run `workbench metabase apply`'}.")
+
+
+class NothingPublished(EmbedError):
+    """Nothing of the tenant is published yet, so that there is nothing to show."""
+
+
+class KeysInUse(EmbedError):
+    """Tokens that the old signing keys signed may still be in use; nothing was changed."""
 
 
 class HoldError(WorkbenchError):

@@ -13,13 +13,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pipeline.core.errors import SettingsError
+from pipeline.core.metabase import MetabaseSettings
 from pipeline.core.notebooks import NotebookSettings
+from pipeline.core.secret_files import with_secret_files
 from pipeline.core.webhook import WebhookSettings
 
 PREFIX = "WORKBENCH_"
 PLAIN = ("DATABASE_URL", "ANALYST_DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS")
 """Variables without the prefix, since other programs know them too."""
-GROUPS = {"limits": "limit_", "kafka": "kafka_", "webhook": "webhook_", "notebooks": "notebooks_"}
+GROUPS = {
+    "limits": "limit_",
+    "kafka": "kafka_",
+    "webhook": "webhook_",
+    "notebooks": "notebooks_",
+    "metabase": "metabase_",
+}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 SHORTEST_SECRET = 32
@@ -106,6 +114,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_THRESHOLDS_FILE: YAML that tunes the quality rules, for all or single tenants. Unset: as declared."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """WORKBENCH_LOG_LEVEL: debug, info, warning or error."""
+    log_format: Literal["text", "json"] = "text"
+    """WORKBENCH_LOG_FORMAT: text, or json, one object a line."""
+    traces_endpoint: str | None = None
+    """WORKBENCH_TRACES_ENDPOINT: an OTLP/HTTP address that gets traces. Unset: there are none."""
+    schedule_metrics_host: str = "127.0.0.1"
+    """WORKBENCH_SCHEDULE_METRICS_HOST: where the metrics of promotions listen; they name held tenants."""
+    schedule_metrics_port: Port | None = None
+    """WORKBENCH_SCHEDULE_METRICS_PORT: where `workbench schedule` serves them. Unset: nowhere."""
     consume_metrics_host: str = "127.0.0.1"
     """WORKBENCH_CONSUME_METRICS_HOST: where the consumer's metrics listen; they name tenants."""
     consume_metrics_port: Port | None = None
@@ -118,6 +134,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """WORKBENCH_WEBHOOK_<NAME>, for instance WORKBENCH_WEBHOOK_URL."""
     notebooks: NotebookSettings = NotebookSettings()
     """WORKBENCH_NOTEBOOKS_<NAME>, for instance WORKBENCH_NOTEBOOKS_PORT."""
+    metabase: MetabaseSettings = MetabaseSettings()
+    """WORKBENCH_METABASE_<NAME>, for instance WORKBENCH_METABASE_URL."""
     limits: IngestLimits = IngestLimits()
     """WORKBENCH_LIMIT_<NAME>, for instance WORKBENCH_LIMIT_EVENTS."""
 
@@ -128,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises SettingsError naming the variable for a value that does not convert, an unknown
         WORKBENCH_ variable (a misspelt setting must not be silently ignored), or a missing secret.
         """
+        environment = with_secret_files(environment)
         given = {name.removeprefix(PREFIX).lower(): v for name, v in environment.items() if name.startswith(PREFIX)}
         groups = {group: _take(given, prefix) for group, prefix in GROUPS.items()}
         unknown = sorted(set(given) - {name for name in cls.__struct_fields__ if name.upper() not in PLAIN})
@@ -144,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         settings.require_credentials()
         settings.webhook.require_whole()
         settings.notebooks.require_whole()
+        settings.metabase.require_whole()
         return settings
 
     def require_secret(self) -> None:

@@ -15,6 +15,7 @@ from pipeline.core.events import Event, Landed
 from pipeline.land import arrivals, offsets
 from pipeline.land.batch import land_batch, land_delivery
 from pipeline.land.habits import Habits
+from pipeline.land.noting import SpanNotes
 from pipeline.land.rereading import land_again
 from pipeline.land.session import LandingSession
 from pipeline.stream.delivery import Delivery, Move, Settled
@@ -31,6 +32,7 @@ class Lander:
     def __init__(self, connect: Connect) -> None:
         self._session = LandingSession(connect)
         self._habits = Habits()
+        self._notes = SpanNotes()
 
     def land(self, events: Sequence[Event]) -> list[Landed]:
         """The fates of the events, in their order, durable when this returns.
@@ -41,7 +43,12 @@ class Lander:
         """
         if not events:
             return []
-        return self._session.run(lambda connection: land_batch(connection, events, self._habits))
+
+        def land(connection: psycopg.Connection) -> list[Landed]:
+            self._notes.add(connection)
+            return land_batch(connection, events, self._habits)
+
+        return self._session.run(land)
 
     def close(self) -> None:
         """Let go of the connection; the next batch would open another."""
@@ -54,6 +61,7 @@ class StreamLander:
     def __init__(self, connect: Connect) -> None:
         self._session = LandingSession(connect)
         self._habits = Habits()
+        self._notes = SpanNotes()
 
     def find_offsets(self, topic: str, beginnings: Mapping[int, int]) -> dict[int, int]:
         """See `Landing.find_offsets`."""
@@ -75,7 +83,12 @@ class StreamLander:
 
     def land(self, delivery: Delivery) -> Settled:
         """See `Landing.land`."""
-        return self._session.run(lambda connection: land_delivery(connection, delivery, self._habits))
+
+        def land(connection: psycopg.Connection) -> Settled:
+            self._notes.add(connection)
+            return land_delivery(connection, delivery, self._habits)
+
+        return self._session.run(land)
 
     def land_again(self, delivery: Delivery) -> Settled:
         """Land records that have landed before; see `rereading.py`. Raises DatabaseUnavailable.

@@ -88,17 +88,25 @@ class Deliverer:
         self, connection: psycopg.Connection, notification: Notification, answer: Answer, done: Delivered
     ) -> None:
         name = f"notification {notification.notification_id} ({notification.kind})"
+        about = _about(notification)
         if answer.is_yes:
             outbox.mark_delivered(connection, notification)
             done.delivered += 1
-            log.info("%s delivered to %s", name, self.endpoint.host)
+            log.info("%s delivered to %s", name, self.endpoint.host, extra=about)
             return
         wait = None if answer.is_never_again else delay(notification.attempts, self.chance())
         outbox.mark_failed(connection, notification, answer.told, wait=wait)
         done.errors.append(answer.told)
         if wait is None:
             done.abandoned += 1
-            log.error("%s abandoned after attempt %d: %s", name, notification.attempts, answer.told)
+            log.error("%s abandoned after attempt %d: %s", name, notification.attempts, answer.told, extra=about)
         else:
             done.postponed += 1
-            log.warning("%s not delivered, again in %g s: %s", name, wait.total_seconds(), answer.told)
+            seconds = wait.total_seconds()
+            log.warning("%s not delivered, again in %g s: %s", name, seconds, answer.told, extra=about)
+
+
+def _about(notification: Notification) -> dict[str, object]:
+    """What log lines about it are about."""
+    told = {"tenant_id": notification.payload.get("tenant"), "promotion_id": notification.payload.get("promotion")}
+    return {field: value for field, value in told.items() if value is not None}

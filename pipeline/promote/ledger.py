@@ -1,6 +1,7 @@
 """The ledger of promotions: control.promotions and what hangs on it. All its statements are here.
 
-It begins no transaction but for its own notes of a failure: the steps of the promotion do.
+It begins no transaction but for its own notes of a failure: the steps of the promotion do. Statements on
+promotions that rest between their steps are in `resting`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from pipeline.core.verdicts import Check, Finding, Report
 from pipeline.promote.promotion import Basis, Plan, PromotionState, Request
 
 ENDED_WITHOUT_A_WORD = "ended without a word: its process was killed, or lost the database"
+SET_ASIDE = "set aside before its next step: another promotion, or a decision of a steward, came between"
 LONGEST_ERROR = 4000
 
-# Whoever holds the lock knows that no other promotion is alive.
+# Whoever holds the lock knows that no other promotion is alive. One that rests is nobody's failure, and
+# waits for the request that it belongs to.
 TAKE_OVER = """
 with failed as (
-    update control.promotions set state = 'failed', finished_at = clock_timestamp(), error = %s
-    where state in ('planned', 'built', 'judged')
-    returning promotion_id, error
+    update control.promotions set
+        state = 'failed',
+        finished_at = clock_timestamp(),
+        error = case when rested_at is null then %(died)s else %(set_aside)s end
+    where state in ('planned', 'built', 'judged') and (rested_at is null or request_key is distinct from %(key)s)
+    returning promotion_id, error, rested_at
 )
 insert into control.notifications (kind, promotion_id, payload)
-select 'promotion.failed', promotion_id, jsonb_build_object('promotion', promotion_id, 'error', error) from failed
+select 'promotion.failed', promotion_id, jsonb_build_object('promotion', promotion_id, 'error', error)
+from failed
+where rested_at is null
 """
 
 RUNNING = """
@@ -42,11 +50,11 @@ limit 1
 # release takes up what was judged, and nothing that was landed since.
 BEGIN = """
 insert into control.promotions (
-    full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint, asked_by, releases_hold
+    full_refresh, requested_tenants, bound_xid, as_of, models_fingerprint, asked_by, releases_hold, request_key
 )
 values (
     %(full_refresh)s, %(tenants)s, coalesce(%(bound)s::text::xid8, pg_snapshot_xmin(pg_current_snapshot())),
-    %(as_of)s, %(models_fingerprint)s, %(asked_by)s, %(hold)s
+    %(as_of)s, %(models_fingerprint)s, %(asked_by)s, %(hold)s, %(key)s
 )
 returning promotion_id, as_of
 """
@@ -135,9 +143,9 @@ where
 """
 
 
-def take_over(connection: psycopg.Connection) -> None:
-    """Close the promotions of processes that are gone; call it with the lock held."""
-    connection.execute(TAKE_OVER, (ENDED_WITHOUT_A_WORD,))
+def take_over(connection: psycopg.Connection, *, key: str | None = None) -> None:
+    """With the lock held, close the promotions of processes that are gone, and those that rest, but for `key`."""
+    connection.execute(TAKE_OVER, {"died": ENDED_WITHOUT_A_WORD, "set_aside": SET_ASIDE, "key": key})
 
 
 def describe_running(connection: psycopg.Connection) -> str:
@@ -165,6 +173,7 @@ def begin(connection: psycopg.Connection, request: Request, *, as_of: datetime, 
         "hold": release.hold_id if release else None,
         "asked_by": request.asked_by,
         "models_fingerprint": basis.models_fingerprint,
+        "key": request.key,
     }
     row = connection.cursor(row_factory=class_row(Begun)).execute(BEGIN, values).fetchone()
     if row is None:

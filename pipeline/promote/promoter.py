@@ -1,7 +1,7 @@
-"""The promotion, step by step: plan, build, seal, judge, publish, refresh; and what stewards do about one.
+"""The promotion: plan, carry through its stages, refresh; and what stewards do about one.
 
-This module alone knows the order, and that only one of them happens at a time; what a step is lives
-in the module named after it. The gate is handed in.
+This module alone knows that only one of them happens at a time, and closes what failed; the stages are
+in `stages`, and what a step is lives in the module named after it. The gate is handed in.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ import psycopg
 from pipeline.core import audit, fingerprint
 from pipeline.core.clock import Clock
 from pipeline.core.database import Database, ServiceRole
-from pipeline.core.verdicts import Finding, Gate, Report
-from pipeline.promote import cache, candidate, holds, ledger
+from pipeline.core.verdicts import Gate
+from pipeline.promote import cache, holds, ledger, resting, watched
 from pipeline.promote.build import Builder
 from pipeline.promote.discarding import Discarded, discard
 from pipeline.promote.failure import explain, lost_database, telling_refusals
 from pipeline.promote.lock import promotion_lock
-from pipeline.promote.marts import Mart, models_fingerprint, read_cached_views, read_marts
+from pipeline.promote.marts import models_fingerprint, read_cached_views, read_marts
 from pipeline.promote.plan import make_plan
-from pipeline.promote.promotion import Basis, Hold, Plan, Promotion, PromotionState, Request
-from pipeline.promote.publish import Published, publish
+from pipeline.promote.promotion import Basis, Promotion, PromotionState, Request, Underway
 from pipeline.promote.retention import Keeper
+from pipeline.promote.stages import Stages
 from pipeline.promote.steps import Steps, Tell
 from pipeline.promote.undo import Rollback, roll_back
-from pipeline.promote.verdicts import PROMOTES, settle
 
 WAIT_SECONDS = 30
 APPLICATION = "workbench_promotion"
@@ -72,18 +71,26 @@ class Promoter:
         tenants: Sequence[str] | None = None,
         full_refresh: bool = False,
         asked_by: str | None = None,
+        key: str | None = None,
+        until: PromotionState = PromotionState.PUBLISHED,
         progress: Tell = lambda _: None,
     ) -> Promotion:
         """Promote `tenants`, or every tenant with new data; `progress` is told each step in plain words.
+
+        `key` names what is asked for, once for all: who asks again by the same key is answered what came
+        of it, unless it failed or could not be judged. Then, and only then, the promotion may rest at
+        `until`, built or judged, until somebody asks again by its key and it goes on.
 
         Raises PromotionRunning, TenantError, HoldError or FingerprintMismatch before anything happened,
         and PromotionError, on record in the ledger, if a step failed: then nothing was published.
         Raises DatabaseUnavailable if the database went away, which leaves all or nothing.
         """
         asked = None if tenants is None else tuple(tenants)
-        request = Request(tenants=asked, full_refresh=full_refresh, asked_by=asked_by)
-        with self._locked(progress) as link:
-            return self._promote(link, progress, request)
+        request = Request(tenants=asked, full_refresh=full_refresh, asked_by=asked_by, key=key)
+        if key is None and until is not PromotionState.PUBLISHED:
+            raise ValueError("nobody could take up again what rests without a key")
+        with self._locked(progress, key) as link:
+            return self._promote(link, progress, request, until)
 
     def rerun(
         self, tenants: Sequence[str], *, actor: str, reason: str | None = None, progress: Tell = lambda _: None
@@ -156,27 +163,50 @@ class Promoter:
         return msgspec.structs.replace(done, warnings=warnings)
 
     @contextmanager
-    def _locked(self, progress: Tell) -> Iterator[psycopg.Connection]:
-        """The connection that holds the lock, after whoever died with it was cleared up."""
+    def _locked(self, progress: Tell, key: str | None = None) -> Iterator[psycopg.Connection]:
+        """The connection that holds the lock, after whoever died with it was cleared up.
+
+        What rests for another request than `key` is set aside.
+        """
         try:
             with (
                 self._database.connect(ServiceRole.PUBLISHER, autocommit=True, application=APPLICATION) as link,
                 promotion_lock(link, wait_seconds=self._wait_seconds, tell=progress),
             ):
-                ledger.take_over(link)
+                ledger.take_over(link, key=key)
                 with telling_refusals(link):
                     yield link
         except psycopg.OperationalError as error:
             raise lost_database(error) from error
 
-    def _promote(self, link: psycopg.Connection, progress: Tell, request: Request) -> Promotion:
-        steps = Steps(progress, self._reached)
-        models = models_fingerprint(self._dbt_dir)
-        with steps.step("plan", "Looking for new data"):
-            fingerprint.verify(link)
-            basis = Basis(models_fingerprint=models, rules_fingerprint=lambda: self._gate.fingerprint)
-            plan = make_plan(link, request, as_of=self._clock(), basis=basis)
-        promotion = self._carry_out(link, plan, request, steps)
+    def _promote(
+        self,
+        link: psycopg.Connection,
+        progress: Tell,
+        request: Request,
+        until: PromotionState = PromotionState.PUBLISHED,
+    ) -> Promotion:
+        found = resting.find(link, request)
+        with watched.promotion_span(link, found.promotion_id if found is not None and found.rests else None):
+            promotion = self._go_on(link, found, request, until, Steps(progress, self._reached))
+            watched.record_seconds(link, promotion.id, promotion.seconds)
+        return promotion
+
+    def _go_on(
+        self,
+        link: psycopg.Connection,
+        found: resting.Found | None,
+        request: Request,
+        until: PromotionState,
+        steps: Steps,
+    ) -> Promotion:
+        if found is not None and found.answers:
+            promotion = resting.answer(link, found, read_marts(self._dbt_dir))
+        else:
+            underway = self._taken_up(link, found, steps) or self._planned(link, request, steps)
+            promotion = self._carry_out(link, underway, request, until, steps)
+        if promotion.state in resting.RESTING:
+            return msgspec.structs.replace(promotion, seconds=steps.seconds)
         # Also when there was nothing new: a process killed after publishing left them stale.
         with steps.step("refresh", "Refreshing cached views"):
             warnings = cache.refresh(link, read_cached_views(self._dbt_dir))
@@ -184,12 +214,30 @@ class Promoter:
             warnings += self._keeper.tidy(link, read_marts(self._dbt_dir))
         return msgspec.structs.replace(promotion, seconds=steps.seconds, warnings=warnings)
 
-    def _carry_out(self, link: psycopg.Connection, plan: Plan, request: Request, steps: Steps) -> Promotion:
+    def _taken_up(self, link: psycopg.Connection, found: resting.Found | None, steps: Steps) -> Underway | None:
+        if found is None or not found.rests:
+            return None
+        with steps.step("take up", f"Taking up promotion {found.promotion_id} again"):
+            return resting.take_up(link, found, models_fingerprint=models_fingerprint(self._dbt_dir))
+
+    def _planned(self, link: psycopg.Connection, request: Request, steps: Steps) -> Underway:
+        models = models_fingerprint(self._dbt_dir)
+        with steps.step("plan", "Looking for new data"):
+            fingerprint.verify(link)
+            basis = Basis(models_fingerprint=models, rules_fingerprint=lambda: self._gate.fingerprint)
+            return Underway(plan=make_plan(link, request, as_of=self._clock(), basis=basis))
+
+    def _carry_out(
+        self, link: psycopg.Connection, underway: Underway, request: Request, until: PromotionState, steps: Steps
+    ) -> Promotion:
+        plan = underway.plan
         if not plan.windows:
             nothing = PromotionState.NOTHING_NEW
             return Promotion(id=plan.promotion_id, state=nothing, as_of=plan.as_of, waiting=plan.waiting)
         try:
-            return self._promote_planned(link, plan, request, steps)
+            with watched.known_as(link, plan.promotion_id, is_new=underway.seals is None):
+                stages = Stages(builder=self._builder, gate=self._gate, marts=read_marts(self._dbt_dir), steps=steps)
+                return stages.carry(link, underway, request, until=until)
         except Exception as error:
             step = steps.current
             # dbt and the gate have connections of their own: this one knows that it is lost once it is used.
@@ -199,52 +247,5 @@ class Promoter:
             # Without a connection the next promotion closes this one.
             with suppress(psycopg.OperationalError):
                 ledger.fail(link, plan.promotion_id, explained.message)
+            explained.about = {"promotion_id": plan.promotion_id}
             raise explained from error
-
-    def _promote_planned(self, link: psycopg.Connection, plan: Plan, request: Request, steps: Steps) -> Promotion:
-        marts = read_marts(self._dbt_dir)
-        tenants = f"{len(plan.windows):,} tenant{'s' if len(plan.windows) > 1 else ''}"
-        with steps.step("build", f"Building candidates from {plan.raw_rows:,} events of {tenants}"):
-            self._builder.build(models_fingerprint=plan.models_fingerprint)
-        with steps.step("seal", f"Sealing {len(marts)} candidate tables"):
-            seals = candidate.seal(link, marts)
-            ledger.advance(link, plan.promotion_id, PromotionState.PLANNED, PromotionState.BUILT)
-        with steps.step("judge", f"Checking {tenants}"):
-            report = settle(plan, self._judge(plan, marts), request.release)
-            with link.transaction():
-                ledger.record_verdicts(link, plan.promotion_id, report, rules_fingerprint=self._gate.fingerprint)
-                ledger.advance(link, plan.promotion_id, PromotionState.BUILT, PromotionState.JUDGED)
-        promoted = [window for window in plan.windows if report.verdicts[window.tenant_id] in PROMOTES]
-        held = len(plan.windows) - len(promoted)
-        words = f"Publishing {len(promoted):,} of {tenants}" + (f", {held:,} held" if held else "")
-        with steps.step("publish", words):
-            published = publish(link, plan, request, promoted=promoted, marts=marts, seals=seals, reached=steps.reached)
-        return _published(plan, report, published)
-
-    def _judge(self, plan: Plan, marts: Sequence[Mart]) -> Report:
-        return self._gate.judge(
-            promotion_id=plan.promotion_id,
-            tenants={window.tenant_id: window.raw_rows for window in plan.windows},
-            models=[mart.name for mart in marts],
-        )
-
-
-def _published(plan: Plan, report: Report, published: Published) -> Promotion:
-    findings: dict[str, list[Finding]] = {}
-    for finding in report.findings:
-        findings.setdefault(finding.tenant_id, []).append(finding)
-    rows = {window.tenant_id: window.raw_rows for window in plan.windows}
-    return Promotion(
-        id=plan.promotion_id,
-        state=PromotionState.PUBLISHED,
-        as_of=plan.as_of,
-        promoted={tenant: rows[tenant] for tenant, state in report.verdicts.items() if state in PROMOTES},
-        held={
-            tenant: Hold(state=state, raw_rows=rows[tenant], findings=tuple(findings.get(tenant, ())))
-            for tenant, state in report.verdicts.items()
-            if state not in PROMOTES
-        },
-        waiting=plan.waiting,
-        rows_written=published.written,
-        rows_deleted=published.deleted,
-    )

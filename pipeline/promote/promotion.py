@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.core.verdicts import Finding, VerdictState
+from pipeline.core.verdicts import Finding, Report, VerdictState
 
 
 class PromotionState(StrEnum):
@@ -57,7 +57,8 @@ class Request:
     """What a promotion is asked for: some tenants or all, what is new or everything.
 
     `decided`: somebody decided that held tenants go too, those whose promotion was undone included.
-    `reason` is the steward's, for what is released or judged again.
+    `reason` is the steward's, for what is released or judged again. `key` names what is asked for: asked
+    again by the same key, the promotion that it led to is the answer.
     """
 
     tenants: tuple[str, ...] | None = None
@@ -66,6 +67,7 @@ class Request:
     asked_by: str | None = None
     reason: str | None = None
     release: Release | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +108,17 @@ class Seal:
     content: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Underway:
+    """A promotion as far as it got: planned, built once it has seals, judged once it has a report."""
+
+    plan: Plan
+    seals: Mapping[str, Seal] | None = None
+    report: Report | None = None
+
+
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a tenant was not promoted; its marts are as they were, its rows stay pending."""
+    """Why a tenant was not promoted, or will not be; its marts are as they were, its rows stay pending."""
 
     state: VerdictState
     raw_rows: int
@@ -121,6 +132,8 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     state: PromotionState
     as_of: datetime
     """Up to when the marts of the promoted tenants hold what was landed."""
+    taken_up: Mapping[str, int] = {}
+    """Tenant to the raw rows of its window: those that were promoted, those that are held, or not judged yet."""
     promoted: Mapping[str, int] = {}
     """Tenant to the raw rows of its window, which are in the marts now."""
     held: Mapping[str, Hold] = {}

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pipeline.core import tracing
+
 Tell = Callable[[str], None]
 
 
@@ -26,7 +28,8 @@ class Steps:
         self.current = name
         began = time.perf_counter()
         try:
-            yield
+            with tracing.span(name):
+                yield
         finally:
             self.seconds[name] = round(time.perf_counter() - began, 4)
         self.reached(name)

@@ -76,9 +76,9 @@ def _retrying(work: Callable[[], Answer], stop: Stop) -> Answer | None:
             return work()
         except WorkbenchError as error:
             if not error.retryable:
-                log.error("%s", error)
+                log.error("%s", error, extra=error.about)
                 return None
-            log.warning("%s Trying again in %g seconds.", error, delay)
+            log.warning("%s Trying again in %g seconds.", error, delay, extra=error.about)
         stop.wait(delay)
         delay = min(delay * 2, LONGEST_RETRY_SECONDS)
     return None

@@ -20,7 +20,9 @@ from typing import TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from opentelemetry.trace import SpanKind
 
+from pipeline.core import tracing
 from pipeline.core.clock import Clock
 from pipeline.core.errors import DatabaseUnavailable, OffsetsMoved, StreamUnavailable
 from pipeline.stream.delivery import Delivery, Move, Settled
@@ -252,7 +254,8 @@ class Consumption(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _land(self, delivery: Delivery, epoch: int) -> None:
         began = time.monotonic()
         try:
-            settled = await self._patiently(epoch, lambda: self._landing.land(delivery))
+            with tracing.span_after(delivery.published_in, "land", kind=SpanKind.CONSUMER, records=delivery.records):
+                settled = await self._patiently(epoch, lambda: self._landing.land(delivery))
         except _Outdated:
             return
         seconds = time.monotonic() - began

@@ -53,6 +53,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """By partition."""
     marks: Mapping[int, int] = {}
     """By partition, when the broker appended its last record here, in milliseconds since 1970."""
+    published_in: Sequence[str] = ()
+    """The spans in which they were published, where that is traced."""
 
     @property
     def records(self) -> int:

@@ -14,9 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 
 import msgspec
+from opentelemetry.trace import SpanKind
 
+from pipeline.core import tracing
 from pipeline.core.errors import WorkbenchError
 from pipeline.core.events import Event, Landed
 from pipeline.stream.port import Group, Overloaded, Readiness
@@ -27,6 +30,8 @@ Land = Callable[[Sequence[Event]], list[Landed]]
 class _Publish(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Event]
     answer: asyncio.Future[list[Landed]]
+    published_in: str | None
+    """The span of the request, where that is traced."""
 
 
 class EmbeddedPublisher:
@@ -74,11 +79,12 @@ class EmbeddedPublisher:
         if self._queued and self._queued + len(events) > self._queued_events:
             raise Overloaded(f"{self._queued} events wait for landing already; none of these was taken.")
         loop = asyncio.get_running_loop()
-        publish = _Publish(events=events, answer=loop.create_future())
+        publish = _Publish(events=events, answer=loop.create_future(), published_in=tracing.traceparent())
         self._waiting.append(publish)
         self._queued += len(events)
         if self._landing is None:
-            self._landing = loop.create_task(self._land_waiting(), name="group commit")
+            # In no request's context: it is about all of them.
+            self._landing = loop.create_task(self._land_waiting(), name="group commit", context=Context())
         return await publish.answer
 
     async def check(self) -> Readiness:
@@ -117,7 +123,7 @@ class EmbeddedPublisher:
         events = [event for publish in group for event in publish.events]
         started = time.perf_counter()
         try:
-            fates = await asyncio.get_running_loop().run_in_executor(self._lander, self._land, events)
+            fates = await self._land_traced(group, events)
             if len(fates) != len(events):
                 raise RuntimeError(f"landing told {len(fates)} fates of {len(events)} events")
         except WorkbenchError as error:
@@ -134,6 +140,14 @@ class EmbeddedPublisher:
             if self._observe is not None:
                 seconds = time.perf_counter() - started
                 self._observe(Group(events=len(events), publishes=len(group), seconds=seconds))
+
+    async def _land_traced(self, group: list[_Publish], events: Sequence[Event]) -> list[Landed]:
+        published_in = [publish.published_in for publish in group if publish.published_in is not None]
+        with tracing.span_after(published_in, "land", kind=SpanKind.CONSUMER, records=len(events)):
+            context = copy_context()
+            return await asyncio.get_running_loop().run_in_executor(
+                self._lander, lambda: context.run(self._land, events)
+            )
 
 
 def _answer(group: list[_Publish], fates: list[Landed]) -> None:

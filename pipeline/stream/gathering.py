@@ -15,6 +15,7 @@ from pipeline.core.clock import EPOCH, Clock
 from pipeline.core.events import Event
 from pipeline.stream import record
 from pipeline.stream.delivery import Delivery, Move, Origin, Undecodable
+from pipeline.stream.headers import traceparents
 
 LATEST_MILLISECONDS = 253_402_300_799_999
 """The end of the year 9999, the last that a time can lie in."""
@@ -40,6 +41,7 @@ class Gatherer:
         self._most_records = most_records
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._published_in: dict[str, None] = {}
         self._clock = clock
 
     @property
@@ -68,6 +70,8 @@ class Gatherer:
             self._marks[partition] = each.timestamp
             value = each.value or b""
             self._bytes += len(value)
+            if each.headers:
+                self._published_in |= dict.fromkeys(traceparents(each.headers))
             origin = Origin(self._topic, partition, each.offset)
             try:
                 event = record.decode_event(value)
@@ -90,6 +94,7 @@ class Gatherer:
                 for partition, following in self._next.items()
             },
             marks=self._marks,
+            published_in=tuple(self._published_in),
         )
 
     def _refused(self, each: ConsumerRecord, value: bytes, origin: Origin, detail: str) -> Undecodable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from pipeline.stream.delivery import Delivery, Landing, Move, Settled
@@ -37,4 +38,8 @@ class LandingThread:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*arguments, **named))
+        # What is traced and logged there is about the same delivery as here.
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: context.run(work, *arguments, **named)
+        )

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 
 import msgspec
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -69,7 +70,8 @@ class Lane:
 
     def _send_soon(self) -> None:
         if self._open and self._waiting and self._sending is None:
-            self._sending = asyncio.create_task(self._send(), name=f"lane {self._partition}")
+            # In no request's context: it is about all of them.
+            self._sending = asyncio.create_task(self._send(), name=f"lane {self._partition}", context=Context())
 
     async def _send(self) -> None:
         try:
@@ -98,10 +100,10 @@ class Lane:
         while self._waiting:
             part = self._waiting[0]
             part.parcel.sent = True
-            records = part.records
+            records, headers = part.records, part.parcel.headers
             for index in range(part.next, len(records)):
                 key, value = records[index]
-                if append(timestamp=now, key=key, value=value) is None:
+                if append(timestamp=now, key=key, value=value, headers=headers) is None:
                     part.next = index
                     return completed
             self._waiting.popleft()

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pipeline.core import tracing
 from pipeline.core.clock import hour_of
 from pipeline.core.events import Event, Fate, Landed
+from pipeline.stream.headers import Headers, headers_of
 from pipeline.stream.record import encode_event
 from pipeline.stream.routing import route
 from pipeline.stream.spool import Row, size_of
@@ -23,6 +25,8 @@ class Parcel(msgspec.Struct, kw_only=True, eq=False):
     size: int
     """Bytes that it is counted with, in memory and in the spool."""
     answer: asyncio.Future[list[Landed]]
+    headers: Headers = []
+    """Of each of its records: the span that it was published in, where there is one."""
     open_parts: int = 0
     """Partitions that have not acknowledged theirs."""
     sent: bool = False
@@ -38,6 +42,7 @@ class Parcel(msgspec.Struct, kw_only=True, eq=False):
             values=values,
             size=sum(size_of(event.tenant_id, value) for event, value in zip(events, values, strict=True)),
             answer=answer,
+            headers=headers_of(tracing.traceparent()),
         )
 
     def split(self, partitions: int) -> dict[int, list[tuple[bytes, bytes]]]:

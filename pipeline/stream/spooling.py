@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import ParamSpec, TypeVar
 
 from pipeline.core.errors import StreamUnavailable, WorkbenchError
@@ -59,7 +60,8 @@ class Spooler:
         self._waiting.append(parcel)
         self._waiting_bytes += parcel.size
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="group commit into the spool")
+            # In no request's context: it is about all of them.
+            self._writing = asyncio.create_task(self._write(), name="group commit into the spool", context=Context())
 
     async def until_idle(self) -> None:
         """Wait until all that was put has been settled."""

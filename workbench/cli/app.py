@@ -1,7 +1,8 @@
 """The `workbench` command: which commands there are, and how any of them ends.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted but tenants are held, 130 interrupted. An
-error that we know is a message and its remedy; anything else is a defect and shows its traceback.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted but tenants are held, 4 the checks could not
+judge, 75 failed and to be tried again (the EX_TEMPFAIL of sysexits.h), 130 interrupted. An error that
+we know is a message and its remedy; anything else is a defect and shows its traceback.
 What the commands do is in the modules beside this one, which import heavy libraries late: help must
 not wait for them.
 """
@@ -21,10 +22,13 @@ from workbench.cli import (
     dead_letters,
     demo,
     doctor,
+    embeds,
     holds,
     importing,
     keys,
     ledger,
+    metabase,
+    metrics,
     notebook,
     notebooks,
     notifications,
@@ -40,16 +44,19 @@ from workbench.cli import (
     status,
     tenants,
     thresholds,
+    topic,
     users,
 )
 from workbench.cli.output import print_error, say
 
 FAILED = 1
+TRY_AGAIN = 75
 ORDER = (
     *("up", "demo", "import", "promote", "status", "holds", "promotions", "rollback"),
     *("quality", "report", "thresholds"),
     *("ledger", "tenants", "keys", "users", "sql", "notebooks", "notebook"),
-    *("deadletters", "replay", "notifications", "db", "doctor", "serve", "consume", "schedule"),
+    *("deadletters", "replay", "notifications", "db", "doctor", "serve", "topic", "consume", "schedule", "metrics"),
+    *("metabase", "embeds"),
 )
 
 
@@ -66,7 +73,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except WorkbenchError as error:
             print_error(error)
-            raise typer.Exit(FAILED) from error
+            raise typer.Exit(TRY_AGAIN if error.retryable else FAILED) from error
 
 
 app = typer.Typer(
@@ -104,15 +111,16 @@ def workbench(
 
     Without DATABASE_URL everything lives in an embedded PostgreSQL, in the
     folder .workbench; without KAFKA_BOOTSTRAP_SERVERS the API lands events by
-    itself. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted
-    but tenants are held, 130 interrupted.
+    itself. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 promoted but tenants
+    are held, 4 the checks could not judge, 75 failed but worth another try (the
+    database is away, another promotion runs), 130 interrupted.
     """
 
 
 INTAKE = (stack, demo, importing, promote, status, holds, promotions)
 JUDGEMENT = (quality, report, thresholds)
 DATA = (ledger, tenants, keys, users, sql, notebooks, notebook)
-UPKEEP = (dead_letters, replay, notifications, db, doctor, serve, consume, schedule)
+UPKEEP = (dead_letters, replay, notifications, db, doctor, serve, topic, consume, schedule, metrics, metabase, embeds)
 for command in (*INTAKE, *JUDGEMENT, *DATA, *UPKEEP):
     command.register(app)
 

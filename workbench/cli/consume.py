@@ -84,7 +84,7 @@ def run(
     with (
         suppress(KeyboardInterrupt),
         _named(member, settings.home) as name,
-        service(settings, supervised=supervised, patient=True) as (database, ending),
+        service(settings, "consume", supervised=supervised, patient=True) as (database, ending),
     ):
         quiet_client(settings)
         ending.end_by_force(FORCE_SECONDS)

@@ -77,7 +77,10 @@ def require_deployed(database: Database) -> None:
 
 
 def _deploy_marts(connection: psycopg.Connection) -> None:
+    from pipeline.core.metrics.catalog import read_metrics
+    from pipeline.core.metrics.deploy import deploy_metrics
     from pipeline.promote.deploy import deploy_marts
     from pipeline.promote.marts import read_cached_views, read_marts
 
     deploy_marts(connection, read_marts(DBT_DIR), read_cached_views(DBT_DIR))
+    deploy_metrics(connection, read_metrics())

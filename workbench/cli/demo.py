@@ -72,7 +72,7 @@ def run(
     population = Population(tenants=tenants, seed=seed)
     data = activity(ACTIVITY) if synthetic is None else made_up(population, synthetic)
     with shielded_exit() as parts:
-        logbook = Logbook(settings.home / LOGS, aloud=False)
+        logbook = Logbook(settings.home / LOGS, aloud=False, line_format=settings.log_format)
         running = find_stack(settings.home)
         stack = running or parts.enter_context(_start(settings, logbook, notebooks=notebooks))
         database = parts.enter_context(open_database(settings))

@@ -18,7 +18,7 @@ from workbench.cli.signals import interrupt_on_signals, shielded
 
 OURS = ("WORKBENCH_", "KAFKA_", "PG")
 """Beginnings of variables that an analyst's process has no business with: settings of ours, addresses, secrets."""
-ADDRESSES = "DATABASE_URL"
+ADDRESSES = ("DATABASE_URL", "DATABASE_URL_FILE")
 END_SECONDS = 10.0
 
 

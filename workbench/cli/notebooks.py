@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 import workbench
 from workbench.cli.context import read_settings
+from workbench.cli.embedding import embeds_desk
 from workbench.cli.service import SupervisedFlag, service
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ LOOK_SECONDS = 0.5
 """How soon the process notices that it is told to end."""
 FORCE_SECONDS = 20.0
 """How long the end waits for notebooks in the middle of a read."""
+
+NICENESS = 5
+"""Where it shares a machine with the intake of events, that comes first."""
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +72,9 @@ def run(
         port=settings.notebooks.port if port is None else port,
     )
     given.require_whole()
+    os.nice(NICENESS)
     # Told to end while it begins or ends, it leaves at once: nothing of it lasts.
-    with suppress(KeyboardInterrupt), service(settings, supervised=supervised) as (database, ending):
+    with suppress(KeyboardInterrupt), service(settings, "notebooks", supervised=supervised) as (database, ending):
         ending.end_by_force(FORCE_SECONDS)
         # It would log addresses of WebSockets, in which session ids stand.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -100,7 +105,11 @@ def serve_notebooks(settings: Settings, database: Database) -> Iterator[str]:
     given = settings.notebooks
     limits = SessionLimits.lasting(timedelta(hours=given.session_hours))
     notebooks, metrics = read_catalog(NOTEBOOKS), Metrics()
-    with open_people(database, limits=limits) as people, _workbenches(settings, database, people) as workbenches:
+    with (
+        open_people(database, limits=limits) as people,
+        _workbenches(settings, database, people) as workbenches,
+        embeds_desk(settings, database) as embeds,
+    ):
         stewards.install(stewards.Desk(database, stewards.Decisions(stewards.Process(os.environ))))
 
         def make(port: int) -> Application:
@@ -110,6 +119,7 @@ def serve_notebooks(settings: Settings, database: Database) -> Iterator[str]:
                 notebooks=notebooks,
                 people=people,
                 freshness_of=lambda tenant_id: workbenches.workbench(tenant_id).freshness(),
+                embeds=embeds,
                 metrics=metrics,
             )
 

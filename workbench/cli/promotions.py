@@ -70,6 +70,8 @@ def show(promotion: IdArgument, as_json: JsonFlag = False) -> None:
         print_json(shown)
         return
     print_rows([_line(shown.promotion)])
+    if shown.promotion.request_key:
+        say(f"Asked for by the key {shown.promotion.request_key}.")
     if shown.promotion.error:
         say(shown.promotion.error)
     print_rows([_tenant(tenant) for tenant in shown.tenants[:TENANTS_SHOWN]], empty="It took up no tenant.")

@@ -11,9 +11,13 @@ import typer
 from msgspec.structs import replace
 
 from workbench.cli.context import read_settings
+from workbench.cli.embedding import embeds_desk
 from workbench.cli.service import SupervisedFlag, service
 
 if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
     from api.metrics import Metrics
     from pipeline.core.database import Database
     from pipeline.core.settings import Settings
@@ -23,6 +27,7 @@ SPOOL = "spool"
 """The folder in the home folder where events wait for the broker."""
 KEY_CONNECTIONS = 4
 KEY_WAIT_SECONDS = 5.0
+FIGURES_OPTIONS = "-c timezone=UTC -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s"
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +59,7 @@ def run(
     settings = read_settings()
     settings = replace(settings, host=host or settings.host)
     with (
-        service(settings, supervised=supervised) as (database, ending),
+        service(settings, "api", supervised=supervised) as (database, ending),
         serve_api(settings, database, port=settings.port if port is None else port) as url,
     ):
         log.info("listening at %s", url)
@@ -69,7 +74,6 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
     Raises StackError where the port cannot be listened on, SettingsError where Kafka's settings
     cannot work.
     """
-    import psycopg
     from psycopg_pool import ConnectionPool
 
     from api.app import create_app
@@ -77,6 +81,7 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
     from api.server import serve
     from pipeline.core.database import GIVE_UP_ON_SILENCE, ServiceRole
     from pipeline.core.keys import KeyDirectory
+    from pipeline.core.metrics.reading import PublishedFigures
 
     metrics = Metrics()
     pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
@@ -88,10 +93,38 @@ def serve_api(settings: Settings, database: Database, *, port: int) -> Iterator[
         kwargs={"autocommit": True, "application_name": "workbench_api_keys", **GIVE_UP_ON_SILENCE},
         open=False,
     )
-    with _publisher(settings, database, metrics) as publisher:
-        app = create_app(publisher=publisher, keys=KeyDirectory(pool), limits=settings.limits, metrics=metrics)
-        with pool, serve(app, host=settings.host, port=port) as url:
+    figures = _figures(database)
+    with _publisher(settings, database, metrics) as publisher, embeds_desk(settings, database) as embeds:
+        app = create_app(
+            publisher=publisher,
+            keys=KeyDirectory(pool),
+            figures=PublishedFigures(figures),
+            embeds=embeds,
+            limits=settings.limits,
+            metrics=metrics,
+        )
+        with pool, figures, serve(app, host=settings.host, port=port) as url:
             yield url
+
+
+def _figures(database: Database) -> ConnectionPool[psycopg.Connection]:
+    """Connections that read figures, where tenants read; those that verify keys never wait for them."""
+    from psycopg_pool import ConnectionPool
+
+    from api.measures import AT_ONCE
+    from pipeline.core.database import GIVE_UP_ON_SILENCE, ServiceRole
+    from pipeline.core.metrics.reading import only_reading
+
+    return ConnectionPool(
+        database.reading_url(ServiceRole.API.value),
+        min_size=0,
+        max_size=AT_ONCE,
+        timeout=KEY_WAIT_SECONDS,
+        check=ConnectionPool.check_connection,
+        configure=only_reading,
+        kwargs={"application_name": "workbench_api_figures", "options": FIGURES_OPTIONS, **GIVE_UP_ON_SILENCE},
+        open=False,
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import typer
 
 from pipeline.core.errors import DatabaseUnavailable
 from workbench.cli.context import open_database
+from workbench.cli.observed import observed
 from workbench.cli.signals import Ending
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 ORPHAN_GRACE_SECONDS = 8.0
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
-OURS = ("api", "checks", "pipeline", "workbench", "uvicorn.error")
-"""Loggers that follow WORKBENCH_LOG_LEVEL; of others, warnings."""
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +32,23 @@ SupervisedFlag = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
 
 @contextmanager
-def service(settings: Settings, *, supervised: bool, patient: bool = False) -> Iterator[tuple[Database, Ending]]:
+def service(
+    settings: Settings, process: str, *, supervised: bool, patient: bool = False
+) -> Iterator[tuple[Database, Ending]]:
     """The database, and the ending to wait for, of a process that runs until it is told to end.
 
-    A patient one waits for a configured database that does not answer yet; told to end meanwhile, it
-    raises KeyboardInterrupt.
+    `process` is its name in logs and traces. A patient one waits for a configured database that does
+    not answer yet; told to end meanwhile, it raises KeyboardInterrupt.
     """
-    _start_logging(settings.log_level)
     ending = Ending()
     ending.install()
     if supervised:
         ending.end_with_input(ORPHAN_GRACE_SECONDS)
-    if patient and settings.database_url:
-        _wait_for_database(settings, ending)
-    with _database(settings, supervised) as database:
-        yield database, ending
+    with observed(settings, process):
+        if patient and settings.database_url:
+            _wait_for_database(settings, ending)
+        with _database(settings, supervised) as database:
+            yield database, ending
 
 
 @contextmanager
@@ -78,9 +79,3 @@ def _wait_for_database(settings: Settings, ending: Ending) -> None:
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
         else:
             return
-
-
-def _start_logging(level: str) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in OURS:
-        logging.getLogger(name).setLevel(level.upper())

@@ -72,7 +72,7 @@ def run(port: PortOption = None, notebooks: NotebooksFlag = True) -> None:
     settings = replace(settings, port=settings.port if port is None else port)
     ending = Ending()
     ending.install()
-    logbook = Logbook(settings.home / LOGS, aloud=True)
+    logbook = Logbook(settings.home / LOGS, aloud=True, line_format=settings.log_format)
     with running_stack(settings, logbook, notebooks=notebooks) as stack:
         print_addresses(stack, settings)
         say("Try next, in another terminal: workbench tenants add acme, then workbench keys create acme")

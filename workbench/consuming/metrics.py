@@ -7,15 +7,15 @@ somebody asks, at most every few seconds; they are of the whole group, and every
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline.core.errors import StackError
 from pipeline.stream.consumption import Landed
+from workbench import exposition
 from workbench.accounting.ledger import LedgerHour
 from workbench.consuming.delays import Delays, Sample
 from workbench.consuming.standing import Account, Standing
@@ -78,23 +78,9 @@ class ConsumerMetrics:
         return found[0] if found else float("nan")
 
 
-@contextmanager
-def served(metrics: ConsumerMetrics, *, host: str, port: int) -> Iterator[str]:
+def served(metrics: ConsumerMetrics, *, host: str, port: int) -> AbstractContextManager[str]:
     """Serve the metrics while the block runs; yields their address. Raises StackError for a port in use."""
-    try:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as error:
-        raise StackError(
-            f"Port {port} of {host} cannot be listened on for the metrics: {error.strerror}.",
-            remedy="End what listens there, or choose another port with --metrics-port.",
-        ) from error
-    try:
-        name = f"[{host}]" if ":" in host else host
-        yield f"http://{name}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return exposition.served(metrics.registry, host=host, port=port, remedy="choose another port with --metrics-port")
 
 
 class _StandingCollector(Collector):

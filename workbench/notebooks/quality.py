@@ -194,7 +194,7 @@ def _(promotions):
     table = mo.ui.table(
         verdicts.listed(promotions),
         selection="single",
-        initial_selection=[0],
+        initial_selection=[verdicts.place_of(promotions, mo.query_params().get("promotion"))],
         page_size=8,
         show_column_summaries=False,
         show_data_types=False,

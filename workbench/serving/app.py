@@ -24,6 +24,7 @@ from pipeline.core.notebooks import NotebookSettings
 from workbench.serving import rules
 from workbench.serving.binding import Ids
 from workbench.serving.catalog import Notebook
+from workbench.serving.embedding import Embedding
 from workbench.serving.entrance import AWAY, Entrance
 from workbench.serving.forms import Forms
 from workbench.serving.guard import Guard
@@ -42,6 +43,7 @@ from workbench.serving.visitors import Visitors
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from api.embeds_desk import EmbedsDesk
     from workbench.serving.port import FreshnessOf, People
 
 HEALTH = "/healthz"
@@ -68,6 +70,7 @@ class Application:
         notebooks: Sequence[Notebook],
         people: People,
         freshness_of: FreshnessOf,
+        embeds: EmbedsDesk | None = None,
         metrics: Metrics | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -115,6 +118,8 @@ class Application:
         )
         self._oidc = _oidc(settings, doors)
         routes = [Route("/", home.show, methods=["GET"]), *entrance.routes, *_static_routes()]
+        if embeds is not None:
+            routes += Embedding(desk=embeds, visitors=self._visitors).routes
         if self._oidc is not None:
             more = OidcEntrance(
                 oidc=self._oidc,

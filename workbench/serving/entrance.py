@@ -9,6 +9,7 @@ from anyio import to_thread
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.core import logs
 from pipeline.core.errors import DatabaseUnavailable
 from workbench.people.errors import PasswordRefused, SignInRefused, TooManyAttempts
 from workbench.people.principal import Client
@@ -102,6 +103,8 @@ class Entrance:
         """Go on as somebody: the cookie, and an end to what was signed in before."""
         await self._leave(request, Why.SIGNED_OUT)
         self._metrics.signed_in("accepted")
+        if signed_in.principal.tenant_id is not None:
+            logs.bind(tenant_id=signed_in.principal.tenant_id)
         log.info("%s signed in", signed_in.principal.email)
         response = RedirectResponse(wanted, status_code=303)
         response.set_cookie(

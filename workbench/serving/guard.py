@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.exceptions import HTTPException
 
+from pipeline.core import logs
 from workbench.serving import rules
 from workbench.serving.binding import Ids
 from workbench.serving.catalog import Notebook, may_choose, may_open
@@ -24,6 +25,7 @@ from workbench.serving.headers import NOTHING, secured
 from workbench.serving.origins import Doors, header
 from workbench.serving.register import Line, Register, Visit, Why
 from workbench.serving.rules import Errand
+from workbench.serving.starting import Starts
 from workbench.serving.visitors import Visitor, Visitors
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Guard:
         self._register = register
         self._owner_of_file = owner_of_file
         self._refused = refused
+        self._starts = Starts()
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request below `/notebooks/`. Raises HTTPException for what is refused, before anything is sent.
@@ -128,7 +131,7 @@ class Guard:
         owner = self._ids.owner(visitor.sign_in, notebook.name)
         inner["query_string"] = rules.cleaned(scope["query_string"], session_id=session, **{rules.OWNER: owner})
         try:
-            await _serve(self._inner, inner, receive, send, opened)
+            await _serve(self._starts.around(self._inner), inner, receive, send, opened)
         finally:
             self._register.leave(session, opened)
 
@@ -146,6 +149,8 @@ class Guard:
             raise Refusal(403, "This tenant is not yours.")
         if visitor.principal.tenant_id is None and chosen and not await self._visitors.may_be_read(chosen[0]):
             raise Refusal(404, "There is no such tenant, or it is suspended.")
+        if tenant_id := self._visit(scope, visitor, notebook).tenant_id:
+            logs.bind(tenant_id=tenant_id)
         return visitor, notebook
 
     def _visit(self, scope: Scope, visitor: Visitor, notebook: Notebook) -> Visit:

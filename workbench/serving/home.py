@@ -98,5 +98,5 @@ class Home:
         try:
             return self._freshness_of(tenant_id)
         except WorkbenchError as error:
-            log.warning("the state of %s cannot be read: %s", tenant_id, error.message)
+            log.warning("the state of %s cannot be read: %s", tenant_id, error.message, extra={"tenant_id": tenant_id})
             return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from pipeline.core.errors import StackError
+from workbench import exposition
 
 
 class Metrics:
@@ -44,19 +44,8 @@ class Metrics:
         self._ended.labels(why).inc(count)
 
 
-@contextmanager
-def served(metrics: Metrics, *, host: str, port: int) -> Iterator[None]:
-    """Serve the metrics while the block runs. Raises StackError for a port in use."""
-    try:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as error:
-        raise StackError(
-            f"Port {port} of {host} cannot be listened on for the metrics: {error.strerror}.",
-            remedy="End what listens there, or set another WORKBENCH_NOTEBOOKS_METRICS_PORT.",
-        ) from error
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def served(metrics: Metrics, *, host: str, port: int) -> AbstractContextManager[str]:
+    """Serve the metrics while the block runs; yields their address. Raises StackError for a port in use."""
+    return exposition.served(
+        metrics.registry, host=host, port=port, remedy="set another WORKBENCH_NOTEBOOKS_METRICS_PORT"
+    )

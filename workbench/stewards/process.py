@@ -16,7 +16,7 @@ from workbench.stewards.decision import Outcome, Request, outcome
 
 # Nothing is imported from the folder that the server happens to run in.
 PROGRAM = (sys.executable, "-P", "-m", "workbench.stewards")
-DONE, FAILED, HELD = 0, 1, 3
+DONE, FAILED, HELD, TRY_AGAIN = 0, 1, 3, 75
 ERROR, REMEDY = "Error: ", "Remedy: "
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,10 @@ def read_answer(request: Request, code: int, answer: bytes, said: list[str]) -> 
         document: dict[str, Any] = msgspec.json.decode(answer)
         return outcome(request, document)
     message, remedy = _error(said)
-    if code == FAILED and message:
+    if code in (FAILED, TRY_AGAIN) and message:
         return Outcome(request=request, ended="refused", told=message, remedy=remedy)
-    log.error("deciding about %s ended with %s:\n%s", request.tenant_id, code, "\n".join(said))
+    about = {"tenant_id": request.tenant_id}
+    log.error("deciding about %s ended with %s:\n%s", request.tenant_id, code, "\n".join(said), extra=about)
     return Outcome(
         request=request,
         ended="broken",

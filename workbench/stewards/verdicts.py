@@ -83,6 +83,11 @@ def _room(points: Sequence[Point]) -> list[str]:
     return [" " * (number + 1) for number in range(PLACES - len(points))]
 
 
+def place_of(promotions: Sequence[PromotionLine], asked: object) -> int:
+    """Where in the list the promotion is that an address names; the newest for none, and for one that is not in it."""
+    return next((place for place, each in enumerate(promotions) if str(each.promotion_id) == asked), 0)
+
+
 def listed(promotions: Sequence[PromotionLine]) -> pl.DataFrame:
     """One row a promotion, newest first, under the headings that people read."""
     return pl.DataFrame(

@@ -22,9 +22,13 @@ def test_what_passes_is_published_and_what_does_not_is_held_and_told(
     lander.land([event(tenant_id="globex", received_at=now, occurred_at=now + timedelta(days=2))])
     lander.close()
 
-    done = workbench.json("promote", exits=3)
-    assert (done["state"], done["promoted"]) == ("published", {"acme": 3})
-    assert done["held"]["globex"]["state"] == "failed"
+    judged = workbench.json("promote", "--request", "ten", "--until", "check", exits=3)
+    assert (judged["state"], judged["taken_up"], judged["promoted"]) == ("judged", {"acme": 3, "globex": 1}, {})
+    assert judged["held"]["globex"]["state"] == "failed"
+    done = workbench.json("promote", "--request", "ten", exits=3)
+    assert (done["id"], done["state"], done["promoted"]) == (judged["id"], "published", {"acme": 3})
+    assert done["held"] == judged["held"]
+    assert "Asked for by the key ten." in workbench.run("promotions", "show", str(done["id"])).stdout
 
     status = workbench.json("status")
     assert {tenant["tenant_id"]: (tenant["pending"], tenant["held"]) for tenant in status["tenants"]} == {

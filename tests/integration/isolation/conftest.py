@@ -18,8 +18,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipeline.core.database import Database, ServiceRole, connect
+from pipeline.core.tenants import add_tenant, tenant_login
 from pipeline.promote.marts import Column, Mart, read_cached_views, read_marts
-from tests.conftest import DBT_DIR, NewTenant
+from tests.conftest import DBT_DIR
 
 ROWS = {"acme": 5, "globex": 7}
 MARKERS = {"acme": "acme-marker", "globex": "globex-marker"}
@@ -49,9 +50,16 @@ class Tenant:
 
 
 @pytest.fixture
-def attackers(database: Database, new_tenant: NewTenant) -> tuple[Tenant, Tenant]:
+def attackers(database: Database) -> tuple[Tenant, Tenant]:
     """Both tenants, each with rows in every mart, in raw and in the cache."""
-    logins = {tenant: new_tenant(tenant, display_name=MARKERS[tenant]) for tenant in ROWS}
+    return two_tenants(database)
+
+
+def two_tenants(database: Database) -> tuple[Tenant, Tenant]:
+    """Add both tenants with their rows to a database."""
+    for tenant in ROWS:
+        add_tenant(database, tenant, display_name=MARKERS[tenant])
+    logins = {tenant: tenant_login(database, tenant) for tenant in ROWS}
     fill(database)
     acme, globex = (
         Tenant(

@@ -83,7 +83,7 @@ def test_no_function_of_ours_but_the_tenant_context_can_be_called(acme: Tenant) 
     with acme.connect() as connection:
         ours = connection.execute(
             "select p.oid::regprocedure::text from pg_proc as p where pronamespace::regnamespace::text in "
-            "('raw', 'control', 'marts', 'cache', 'analytics', 'staging', 'intermediate', 'candidate', 'public') "
-            "and has_function_privilege(p.oid, 'execute')"
+            "('raw', 'control', 'marts', 'cache', 'analytics', 'staging', 'intermediate', 'candidate', 'metrics', "
+            "'public') and has_function_privilege(p.oid, 'execute')"
         ).fetchall()
     assert ours == [("control.current_tenant()",)]

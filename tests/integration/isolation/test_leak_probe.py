@@ -66,7 +66,7 @@ LOOSENED = {
     ),
     "a view granted to embedded dashboards": (
         "grant usage on schema analytics to workbench_embed; grant select on analytics.dim_users to workbench_embed",
-        'workbench_embed may read "analytics"."dim_users"',
+        "workbench_embed has rights on analytics.dim_users",
     ),
     "a context that believes any token": (CONTEXT.format(answer=BELIEVES), "workbench_api sees rows of"),
     "a context that has a default": (CONTEXT.format(answer="select 'acme'::text"), "without a token"),

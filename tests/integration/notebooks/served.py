@@ -19,6 +19,7 @@ import httpx
 import marimo
 import uvicorn
 
+from api.embeds_desk import EmbedsDesk
 from pipeline.core.clock import utc_now
 from pipeline.core.notebooks import NotebookSettings
 from tests.unit.workbench.serving.people import FakePeople
@@ -76,6 +77,7 @@ def ours(
     people: FakePeople | None = None,
     settings: NotebookSettings | None = None,
     freshness_of: Callable[[str], Freshness] = freshness,
+    embeds: EmbedsDesk | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[Target]:
     """Our server."""
@@ -92,6 +94,7 @@ def ours(
                 notebooks=notebooks,
                 people=known,
                 freshness_of=freshness_of,
+                embeds=embeds,
                 monotonic=monotonic,
                 sweep_seconds=SWEEP_SECONDS,
             )

@@ -14,6 +14,8 @@ from psycopg import sql
 from pipeline.core import deployment, fingerprint
 from pipeline.core.database import Database, ServiceRole, connect, with_database
 from pipeline.core.errors import DeploymentError
+from pipeline.core.metrics.catalog import read_metrics
+from pipeline.core.metrics.deploy import deploy_metrics
 from pipeline.promote import deploy
 from pipeline.promote.deploy import deploy_marts
 from pipeline.promote.marts import Column, Mart, Strategy, read_cached_views, read_marts
@@ -242,13 +244,18 @@ def test_a_reader_that_stands_in_the_way_is_told_of(
     assert "db migrate" in str(told.value)
 
 
+def _deploy(connection: psycopg.Connection) -> None:
+    deploy_marts(connection, MARTS, CACHED)
+    deploy_metrics(connection, read_metrics())
+
+
 def test_what_is_deployed_later_is_secured_as_if_it_had_been_there_from_the_start(
     cluster: str, admin: psycopg.Connection
 ) -> None:
     database = Database(admin_url=with_database(cluster, "workbench_grown"))
     deployment.ensure_database(database.admin_url)
     deployment.migrate(database, lambda connection: deploy_marts(connection, MARTS[:2], []))
-    deployment.migrate(database, lambda connection: deploy_marts(connection, MARTS, CACHED))
+    deployment.migrate(database, _deploy)
     with database.connect_admin() as connection:
         assert fingerprint.collect(connection) == fingerprint.collect(admin)
     drop_database(cluster, "workbench_grown")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -26,9 +27,9 @@ class StubPromoter:
         self.outcome = outcome
         self.asked: Mapping[str, Any] = {}
 
-    def promote(self, *, tenants: Sequence[str] | None, full_refresh: bool, asked_by: str, progress: Any) -> Promotion:
+    def promote(self, *, progress: Any, **asked: Any) -> Promotion:
         """Tell one step, and end as it was made to."""
-        self.asked = {"tenants": tenants, "full_refresh": full_refresh, "asked_by": asked_by}
+        self.asked = asked
         progress("Looking for new data")
         if isinstance(self.outcome, WorkbenchError):
             raise self.outcome
@@ -55,6 +56,15 @@ def finding(rule: str, rows: int, **overrides: Any) -> Finding:
     }
     return Finding(**fields | overrides)
 
+
+ASKED: Mapping[str, Any] = {
+    "tenants": None,
+    "full_refresh": False,
+    "asked_by": actor(),
+    "key": None,
+    "until": PromotionState.PUBLISHED,
+}
+"""What the promoter is asked for without options."""
 
 PUBLISHED = Promotion(
     id=7,
@@ -89,7 +99,7 @@ def test_what_was_promoted_is_told_and_ends_with_0(monkeypatch: pytest.MonkeyPat
     promoter = StubPromoter(PUBLISHED)
     ended = run(monkeypatch, promoter, "--tenant", "acme", "--tenant", "small", "--full-refresh")
     assert ended.exit_code == 0
-    assert promoter.asked == {"tenants": ["acme", "small"], "full_refresh": True, "asked_by": actor()}
+    assert promoter.asked == {**ASKED, "tenants": ["acme", "small"], "full_refresh": True}
     assert "1,502 events of 2 tenants promoted, 0 tenants held (plan 0.1 s, build 6.2 s)." in ended.stdout
     assert ended.stdout.index("acme") < ended.stdout.index("small"), "the heaviest first"
     assert "Looking for new data" in ended.stderr
@@ -100,7 +110,7 @@ def test_held_tenants_are_told_with_their_reasons_and_end_with_3(monkeypatch: py
     promoter = StubPromoter(HELD)
     ended = run(monkeypatch, promoter)
     assert ended.exit_code == 3
-    assert promoter.asked == {"tenants": None, "full_refresh": False, "asked_by": actor()}
+    assert promoter.asked == ASKED
     for told in (
         "raw_to_facts: clock_ahead",
         "clock_ahead [detail]",
@@ -124,9 +134,56 @@ def test_nothing_new_ends_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing new" in ended.stdout
 
 
-@pytest.mark.parametrize("error", [PromotionError("dbt: relation is missing.", remedy="Look."), PromotionRunning()])
-def test_a_promotion_that_fails_ends_with_1(monkeypatch: pytest.MonkeyPatch, error: WorkbenchError) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"), [(PromotionError("dbt: relation is missing.", remedy="Look."), 1), (PromotionRunning(), 75)]
+)
+def test_a_promotion_that_fails_ends_with_1_or_with_75_where_trying_again_may_help(
+    monkeypatch: pytest.MonkeyPatch, error: WorkbenchError, code: int
+) -> None:
     ended = run(monkeypatch, StubPromoter(error))
-    assert ended.exit_code == 1
+    assert ended.exit_code == code
     assert error.message in ended.stderr
     assert ended.stdout == ""
+
+
+def test_where_the_checks_could_not_judge_it_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    errored = Hold(state=VerdictState.ERRORED, raw_rows=3)
+    unable = msgspec.structs.replace(HELD, held={**HELD.held, "globex": errored})
+    assert run(monkeypatch, StubPromoter(unable)).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [("build", PromotionState.BUILT), ("check", PromotionState.JUDGED)], ids=["build", "check"]
+)
+def test_a_promotion_that_rests_tells_that_nothing_is_published_and_how_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, step: str, state: PromotionState
+) -> None:
+    promoter = StubPromoter(Promotion(id=8, state=state, as_of=MOMENT, taken_up={"acme": 1500, "small": 2}))
+    ended = run(monkeypatch, promoter, "--request", "ten o'clock", "--until", step)
+    assert ended.exit_code == 0
+    assert promoter.asked == {**ASKED, "key": "ten o'clock", "until": state}
+    assert f"Promotion 8 {state}, nothing is published yet: 1,502 events of 2 tenants, 0 tenants" in ended.stdout
+    assert """`workbench promote --request 'ten o'"'"'clock'`""" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--until", "check"), ("--request", ""), ("--request", "x" * 201), ("--request", "a\nb")]
+)
+def test_a_key_that_does_not_fit_or_is_missing_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, words: Sequence[str]
+) -> None:
+    promoter = StubPromoter(PUBLISHED)
+    assert run(monkeypatch, promoter, *words).exit_code == 2
+    assert promoter.asked == {}
+
+
+def test_the_document_leads_to_the_report_where_the_address_of_the_notebooks_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked = msgspec.structs.replace(HELD, taken_up={"globex": 40, "initech": 3})
+    assert json.loads(run(monkeypatch, StubPromoter(checked), "--json").stdout)["report_url"] is None
+    monkeypatch.setenv("WORKBENCH_NOTEBOOKS_PUBLIC_URL", "https://notebooks.example.com/")
+    document = json.loads(run(monkeypatch, StubPromoter(checked), "--json").stdout)
+    assert document["report_url"] == "https://notebooks.example.com/notebooks/quality/?promotion=8"
+    built = msgspec.structs.replace(checked, state=PromotionState.BUILT)
+    assert json.loads(run(monkeypatch, StubPromoter(built), "--json").stdout)["report_url"] is None

@@ -26,7 +26,14 @@ class Batch:
     def __init__(self) -> None:
         self.records: list[tuple[bytes, bytes]] = []
 
-    def append(self, *, timestamp: int, key: bytes, value: bytes) -> object | None:  # noqa: ARG002
+    def append(
+        self,
+        *,
+        timestamp: int,  # noqa: ARG002
+        key: bytes,
+        value: bytes,
+        headers: list[tuple[str, bytes]] | None = None,  # noqa: ARG002
+    ) -> object | None:
         if len(self.records) == BATCH_RECORDS:
             return None
         self.records.append((key, value))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from pipeline.core import logs
 from pipeline.core.errors import DatabaseUnavailable, WorkbenchError
 from pipeline.core.events import Event, Fate, Landed
 from pipeline.stream.embedded import EmbeddedPublisher
@@ -188,3 +189,20 @@ async def test_readiness_is_the_probes_and_an_observer_is_told_of_every_group() 
     assert seen[0].seconds > 0
     assert await publisher.publish([]) == []
     await publisher.close()
+
+
+async def test_what_is_logged_while_landing_is_about_no_tenant_of_a_request_that_came_first() -> None:
+    about: list[dict[str, object]] = []
+
+    def land(events: Sequence[Event]) -> list[Landed]:
+        try:
+            with logs.bound():
+                raise WorkbenchError
+        except WorkbenchError as error:
+            about.append(dict(error.about))
+        return [Landed(fate=Fate.STORED) for _ in events]
+
+    publisher = EmbeddedPublisher(land, probe=lambda: None)
+    logs.bind(tenant_id="acme")
+    await publisher.publish([event()])
+    assert about == [{}]

@@ -64,7 +64,9 @@ begin
     end loop;
     grant execute on function pg_catalog.set_config(text, text, boolean)
         to workbench_owner, workbench_lander, workbench_transformer, workbench_publisher, workbench_api,
-        workbench_embed;
+        workbench_reader;
+    -- Earlier releases let it; the metric functions, which the reader owns, set what is to be set.
+    revoke execute on function pg_catalog.set_config(text, text, boolean) from workbench_embed;
     grant execute on function pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_snapshot()
         to workbench_owner, workbench_lander, workbench_publisher;
     -- A lander ends the session of another one that was stopped in the middle of its COPY.

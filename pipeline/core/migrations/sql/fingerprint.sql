@@ -5,7 +5,7 @@ with our_schemas as (
     where
         n.nspname in (
             'raw', 'control', 'staging', 'intermediate', 'candidate', 'marts', 'journal', 'cache', 'analytics',
-            'public'
+            'metrics', 'public'
         )
 ),
 
@@ -80,12 +80,12 @@ facts as (
     union all
     select 'function', f.oid::regprocedure::text,
         concat_ws(
-            ' ', f.proowner::regrole, f.prosecdef, f.provolatile, f.proconfig, md5(pg_catalog.pg_get_functiondef(f.oid)),
+            ' ', f.proowner::regrole, f.prosecdef, f.provolatile, f.proconfig,
+            md5(case when f.prokind = 'a' then f.prosrc else pg_catalog.pg_get_functiondef(f.oid) end),
             array(select a::text from unnest(f.proacl) as a order by 1)
         )
     from pg_catalog.pg_proc as f
     inner join our_schemas as n on n.oid = f.pronamespace
-    where f.prokind in ('f', 'p')
 
     union all
     select 'default grant', coalesce(d.defaclnamespace::regnamespace::text, ''),

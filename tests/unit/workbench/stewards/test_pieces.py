@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import polars as pl
 import pytest
 
+from tests.factories import MOMENT
 from tests.unit.workbench.quality.reports import HOSTILE, full_report, held, report, tenant
 from tests.unit.workbench.stewards.holds import details, failure, request
 from tests.unit.workbench.stewards.holds import held as hold
+from workbench.promotions import PromotionLine
 from workbench.stewards import pieces
 from workbench.stewards.decision import Outcome
-from workbench.stewards.verdicts import EVERY_RULE, LISTED, PLACES, STATES, failing, lines, rule_names, trend
+from workbench.stewards.verdicts import EVERY_RULE, LISTED, PLACES, STATES, failing, lines, place_of, rule_names, trend
 from workbench.stewardship import Decision
 
 
@@ -92,3 +95,12 @@ def test_the_trend_is_in_the_order_of_time_with_each_verdict_for_each_promotion(
     assert (len(names), names[-1]) == (PLACES, "12")
     assert frame.filter(pl.col("promotion") == "7")["verdict"].to_list() == list(STATES)
     assert failing(report().trend)["failing_rows"].sum() == 0
+
+
+@pytest.mark.parametrize(("asked", "place"), [(None, 0), ("9", 0), ("7", 2), ("6", 0), ("' or true", 0)])
+def test_an_address_names_a_promotion_of_the_list_or_the_newest_is_shown(asked: str | None, place: int) -> None:
+    fields = {"state": "published", "started_at": MOMENT, "seconds": 3.0, "as_of": MOMENT, "asked_by": "airflow"}
+    counts = {"events": 5, "promoted": 1, "held": 0, "undone": 0, "changed_rows": 9}
+    rest = {"full_refresh": False, "undoable": True, "error": None}
+    listed = [msgspec.convert({"promotion_id": each, **fields, **counts, **rest}, PromotionLine) for each in (9, 8, 7)]
+    assert place_of(listed, asked) == place

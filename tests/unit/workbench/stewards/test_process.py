@@ -40,8 +40,9 @@ print(json.dumps({PUBLISHED!r} | {{"padding": "x" * 1_000_000}}))
     assert "HOME" not in environment
 
 
-def test_an_error_is_a_refusal_with_its_remedy(tmp_path: Path) -> None:
-    body = 'print("Looking\\nError: globex is not held.\\nRemedy: Look again.", file=sys.stderr)\nsys.exit(1)'
+@pytest.mark.parametrize("code", [1, 75])
+def test_an_error_is_a_refusal_with_its_remedy(tmp_path: Path, code: int) -> None:
+    body = f'print("Looking\\nError: globex is not held.\\nRemedy: Look again.", file=sys.stderr)\nsys.exit({code})'
     steps: list[str] = []
     ended = Process({}, program=program(tmp_path, body))(request(), STEWARD, steps.append)
     assert (ended.ended, ended.told, ended.remedy) == ("refused", "globex is not held.", "Look again.")

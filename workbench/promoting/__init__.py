@@ -1,0 +1,1 @@
+"""Watching promotions: where they stand, for Prometheus."""
