@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,43 +65,6 @@ class Airflow:
         assert ended.returncode == 0, ended.stdout
         answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
         return answer
-
-    @contextmanager
-    def standalone(self, port: int) -> Iterator[None]:
-        """All of Airflow's processes, on a port of this machine, while the block runs."""
-        address = f"http://127.0.0.1:{port}"
-        settings = {
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__BASE_URL": address,
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",
-            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        }
-        with (self.home / "standalone.log").open("wb") as log:
-            process = subprocess.Popen(
-                [VENV / "bin" / "airflow", "standalone"],
-                env=self._environment() | settings,
-                cwd=self.home,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def runs(self) -> dict[str, str]:
-        """Each run's id and state."""
-        with closing(sqlite3.connect(self.home / "airflow.db")) as connection:
-            return dict(connection.execute("select run_id, state from dag_run").fetchall())
 
     def call(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a program of its environment, to its end."""
