@@ -99,6 +99,7 @@ def test_each_tenant_finds_exactly_its_own_part_through_its_own_login(promoted: 
                     assert found == truth[tenant], f"{tenant}: {view}"
 
 
+@pytest.mark.long
 def test_importing_again_stores_nothing_and_changes_no_mart_nor_does_a_full_refresh(promoted: Promoted) -> None:
     before = promoted.contents()
     assert {"fct_usage_events", "tenant_usage_metrics", "feature_ranking"} <= before.keys()

@@ -97,6 +97,7 @@ def test_it_lands_serves_metrics_and_ends_cleanly(
     assert streaming.json("status")["total"]["in_flight"] == 0
 
 
+@pytest.mark.long
 def test_each_process_has_a_name_of_its_own_and_keeps_it_over_a_restart(
     new_consumer: NewConsumer, streaming: CommandLine, stream: Stream, database: Database
 ) -> None:

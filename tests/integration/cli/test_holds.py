@@ -85,6 +85,7 @@ def test_bad_events_are_discarded_and_the_rest_goes_through(
     assert "no event id" in workbench.run(*words, "--yes", exits=2).stderr
 
 
+@pytest.mark.long
 def test_a_promotion_is_looked_at_and_taken_back(held: CommandLine, database: Database) -> None:
     land(database, "acme", good=2)
     second = held.json("promote", "--tenant", "acme")["id"]

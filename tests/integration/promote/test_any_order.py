@@ -269,7 +269,7 @@ class Walk:
         return not self.expected.windows([name], self.basis(), decided=True)
 
 
-@pytest.mark.parametrize("walk", [1, 2])
+@pytest.mark.parametrize("walk", [1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, 9))])
 def test_whatever_happens_in_whatever_order_the_marts_are_what_was_decided(
     estate: Estate, tmp_path: Path, walk: int, request: pytest.FixtureRequest
 ) -> None:

@@ -66,6 +66,7 @@ def published(connection: psycopg.Connection, schema: str = "marts") -> dict[str
     return tables
 
 
+@pytest.mark.long
 def test_windows_add_up_to_what_all_events_say(database: Database, connection: psycopg.Connection) -> None:
     """Three tenants, four windows: all; without initech (held); all, late events among them; and one in
     which the published rows of globex are wrong and it alone is refreshed in full."""
