@@ -55,8 +55,8 @@ def schema(tables: pl.DataFrame) -> str:
 
 
 def refusal(ending: Ending) -> str:
-    """HTML that says why a statement has no answer, with the place marked."""
-    if ending.error is None:
+    """HTML that says why a statement has no answer, with the place marked; "" if it has one."""
+    if ending.error is None or ending.rows is not None:
         return ""
     remark = remark_on(ending.error, ending.asked.text)
     place = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,6 +77,30 @@ def test_each_control_changes_the_figures(browser: Browser, server: Target, show
         choose(page, "Sum of a number")
         choose(page, "properties.files")
         page.wait_for_selector("text=Sum of properties.files")
+
+
+def test_what_is_brushed_is_what_everything_below_shows(browser: Browser, server: Target, showcase: Showcase) -> None:
+    wb = showcase.workbench(TENANT)
+    with opened(browser, server, "explore", CHART, viewport={"width": DESK, "height": 2400}) as page:
+        before = page.locator(TILES).first.inner_text()
+        brush(page, 0.35, 0.6)
+        page.wait_for_function("before => document.querySelector('.wb-tiles b').innerText !== before", arg=before)
+        since, until = re.findall(r"\d{4}-\d\d-\d\dT00:00:00\+00:00", page.locator(".wb-values").first.inner_text())
+        narrow = Question().within(datetime.fromisoformat(since), datetime.fromisoformat(until))
+        assert page.locator(TILES).first.inner_text() == figure(wb, narrow)
+        events = wb.sql(*as_sql(Question(since=narrow.since, until=narrow.until))).item()
+        page.wait_for_selector(f"text=All {events:,} events")
+
+
+def brush(page: Page, start: float, end: float) -> None:
+    """Drag along the chart between two parts of its width."""
+    box = page.locator(CHART).first.bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] * start, box["y"] + box["height"] / 2
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, down, steps=12)
+    page.mouse.up()
 
 
 def usual(wb: Workbench, period: str = "Last 90 days") -> Question:

@@ -97,6 +97,13 @@ def test_a_refused_statement_says_why_with_the_place_marked(browser: Browser, se
         assert page.locator(".wb-place b").first.inner_text() == "event_typo"
 
 
+def test_of_too_long_an_answer_the_first_rows_are_shown(browser: Browser, server: Target) -> None:
+    with opened(browser, server, "sql", EDITOR, viewport={"width": DESK, "height": 1600}) as page:
+        ask(page, "select n from generate_series(1, 5000) as n")
+        page.wait_for_selector("text=There are more rows.")
+        page.wait_for_selector("text=first 1,000 rows")
+
+
 def ask(page: Page, statement: str) -> None:
     """Type a statement in place of what is in the editor, and run it."""
     page.locator(EDITOR).first.click()
