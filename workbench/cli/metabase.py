@@ -16,6 +16,7 @@ from workbench.cli.output import JsonFlag, count, note, print_json, print_rows, 
 
 if TYPE_CHECKING:
     from pipeline.core.database import Database
+    from workbench.metabase.provisioning import Standing
 
 commands = typer.Typer(no_args_is_help=True, help="Dashboards as files, in a Metabase that is as they say.")
 
@@ -71,13 +72,7 @@ def plan(spec: SpecOption = None, as_json: JsonFlag = False) -> None:
 
     Next: `workbench metabase apply` writes it.
     """
-    from workbench.metabase.provisioning import look, read_generation
-
-    settings = read_settings()
-    administrator = administrator_of(settings)
-    with open_database(settings) as database:
-        desired = read_desired(settings, database, spec, read_generation(database))
-        standing = look(database, administrator, desired, patience_seconds=PATIENCE_SECONDS)
+    standing = _look(spec)
     if as_json:
         print_json(standing)
     else:
@@ -146,13 +141,7 @@ def drift(spec: SpecOption = None, as_json: JsonFlag = False) -> None:
 
     Next: `workbench metabase apply` sets it back; `export` takes it into a file.
     """
-    from workbench.metabase.provisioning import look, read_generation
-
-    settings = read_settings()
-    administrator = administrator_of(settings)
-    with open_database(settings) as database:
-        desired = read_desired(settings, database, spec, read_generation(database))
-        standing = look(database, administrator, desired, patience_seconds=PATIENCE_SECONDS)
+    standing = _look(spec)
     if as_json:
         print_json(standing)
     else:
@@ -211,3 +200,14 @@ def _number(database: Database, dashboard: str) -> int:
             f"There is no dashboard {dashboard!r}.", remedy=f"There are: {', '.join(known) or 'none that was applied'}."
         )
     return known[dashboard]
+
+
+def _look(spec: Path | None) -> Standing:
+    """How Metabase stands to the files. Raises SpecError, MetabaseError and what opening the database raises."""
+    from workbench.metabase.provisioning import look, read_generation
+
+    settings = read_settings()
+    administrator = administrator_of(settings)
+    with open_database(settings) as database:
+        desired = read_desired(settings, database, spec, read_generation(database))
+        return look(database, administrator, desired, patience_seconds=PATIENCE_SECONDS)
